@@ -1,0 +1,135 @@
+"""Put all runs of a task side by side: one leaderboard, one picture of the curves, one of the confusion matrices."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from whence import pictures, runs, settings
+from whence.errors import InputError
+from whence.files import replacing
+from whence.stage import run
+from whence.tasks import Task
+
+MIN_BIN = 10
+"""A calibration bin of fewer rows shows noise."""
+SOURCES = {"sample": "drawn sample, not real data", "local": "local archive", "published": "published archive"}
+
+
+def main(
+    task: str,
+    full: Path,
+    roc: Path,
+    precision_recall: Path,
+    reliability: Path,
+    confusion: Path,
+    leaderboard: Path,
+    all_roc: Path,
+    all_precision_recall: Path,
+    all_confusion: Path,
+    curves_picture: Path,
+    leaderboard_picture: Path,
+    confusion_picture: Path,
+) -> None:
+    """Read one file per run from each folder; write the leaderboard, the gathered tables (csv) and pictures (png)."""
+    question = settings.load(f"tasks.{task}", Task)
+    names = runs.of_task(task)
+    if not names:
+        raise InputError(f"{settings.PARAMS}: runs: none is of task {task!r}; add one, or take the task out of 'tasks'")
+    board = _leaderboard(full, names)
+    order = board["run"].tolist()
+    folders = {"roc": roc, "pr": precision_recall, "reliability": reliability, "confusion": confusion}
+    tables = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
+    _write(leaderboard, board)
+    for path, kind in ((all_roc, "roc"), (all_precision_recall, "pr"), (all_confusion, "confusion")):
+        _write(path, pd.concat(tables[kind], names=["run"]).reset_index("run"))
+    title = _title(task, question, board)
+    for picture, figure in (
+        (curves_picture, _curves(title, question, tables, board)),
+        (leaderboard_picture, _standings(title, board)),
+        (confusion_picture, _confusions(title, tables["confusion"])),
+    ):
+        with replacing(picture) as partial:
+            pictures.save(figure, partial)
+    print(board[["run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]].to_string(index=False))
+
+
+def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:
+    """Return one row per run, best ROC AUC on the official test rows first; columns <rows>_<metric>."""
+    records = []
+    for name in names:
+        content: dict[str, dict[str, float]] = json.loads((full / f"{name}.json").read_text(encoding="utf-8"))
+        records.append(
+            {"run": name} | {f"{rows}_{key}": v for rows, part in content.items() for key, v in part.items()}
+        )
+    board = pd.DataFrame.from_records(records)
+    return board.sort_values("official_roc_auc", ascending=False, kind="stable", ignore_index=True)
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def _title(task: str, question: Task, board: pd.DataFrame) -> str:
+    source = SOURCES.get(str(settings.value("source")), "")
+    rows = f"{board['official_n'].iat[0]:,} test rows, {board['clean_n'].iat[0]:,} of them clean"
+    return f"{task}: {question.question}\n{question.dataset} ({source}), {rows}"
+
+
+def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFrame) -> Any:
+    look = pictures.styles(board["run"].tolist())
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 6.6), layout="constrained")
+    figure.suptitle(title)
+    pictures.draw_curve(left, tables["roc"], "fpr", "tpr", look)
+    left.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
+    left.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
+    pictures.draw_curve(middle, tables["pr"], "recall", "precision", look, drawstyle="steps-pre")
+    middle.axhline(board["official_n_positive"].iat[0] / board["official_n"].iat[0], color="grey", lw=0.8, ls=":")
+    middle.set(title=f"precision–recall of {question.positive!r}", xlabel="recall", ylabel="precision")
+    filled = {run: table[table["count"] >= MIN_BIN] for run, table in tables["reliability"].items()}
+    pictures.draw_curve(right, filled, "mean_score", "observed", look)
+    right.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
+    right.set(
+        title=f"calibration (bins of {MIN_BIN} rows or more)",
+        xlabel=f"score of {question.positive!r}",
+        ylabel="observed share",
+    )
+    auc = dict(zip(board["run"], board["official_roc_auc"], strict=True))
+    handles, labels = left.get_legend_handles_labels()
+    labels = [f"{label}  {auc[label]:.3f}" for label in labels]
+    figure.legend(handles, labels, title="run, ROC AUC", loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def _standings(title: str, board: pd.DataFrame) -> Any:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 2 + 0.38 * len(board)), sharey=True, layout="constrained")
+    figure.suptitle(title)
+    for axes, metric, label in ((left, "roc_auc", "ROC AUC"), (right, "balanced_accuracy", "balanced accuracy")):
+        pictures.draw_intervals(axes, board, metric)
+        axes.axvline(0.5, color="grey", lw=0.8, ls=":")
+        axes.set(xlabel=f"{label}, 95 % interval; dots: official rows, rings: clean rows")
+    return figure
+
+
+def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
+    columns = min(4, len(tables))
+    count = math.ceil(len(tables) / columns)
+    figure, grid = plt.subplots(
+        count, columns, figsize=(3.1 * columns, 1 + 3 * count), layout="constrained", squeeze=False
+    )
+    figure.suptitle(title)
+    for axes in grid.flat[len(tables) :]:
+        axes.axis("off")
+    for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
+        pictures.draw_confusion(axes, table, name)
+    figure.supxlabel("predicted")
+    figure.supylabel("actual")
+    return figure
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,122 @@
+"""Open the test split: scores per row, metrics with intervals, and the points of the curves."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from whence import arrays, curves, metrics, models, rows, settings, tables
+from whence.files import replacing
+from whence.stage import run
+from whence.tasks import Task
+
+BLOCK = 4096
+HEADLINE = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "mcc")
+
+
+class Settings(settings.Section):
+    """Section evaluate."""
+
+    metrics: metrics.Settings
+    curve_points: int = Field(ge=2)
+
+
+class Scored(NamedTuple):
+    """The rows that were scored, valid and test: a column each, (n,)."""
+
+    row: NDArray[np.int64]
+    split: tables.Strings
+    clean: NDArray[np.bool_]
+    positive: NDArray[np.bool_]
+    score: NDArray[np.float64]
+
+    def where(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return truth and score of the rows under a mask."""
+        return self.positive[mask], self.score[mask]
+
+
+def main(
+    task: str,
+    classifier: str,
+    labels: Path,
+    features: Path,
+    model: Path,
+    scores: Path,
+    headline: Path,
+    full: Path,
+    roc: Path,
+    precision_recall: Path,
+    reliability: Path,
+    confusion: Path,
+) -> None:
+    """Score the valid and test rows with a model of `classifier`; write scores and curves (csv), metrics (json)."""
+    module = importlib.import_module(f"whence.classifiers.{classifier}")
+    section, question = settings.load("evaluate", Settings), settings.load(f"tasks.{task}", Task)
+    table, array = rows.read(labels), arrays.read(features)
+    rows.check_aligned(table, array, features)
+    opened = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
+    score = np.concatenate(list(_scores(module, models.load(model), array, opened))).round(metrics.DECIMALS)
+    clean, positive = rows.clean(table), question.target(table)
+    scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
+    _write_metrics(scored, section.metrics, headline, full)
+    _write_scores(scored, table.path[opened], question, scores)
+    truth, score = scored.where(scored.split == "test")
+    for path, columns in (
+        (roc, curves.roc(truth, score, section.curve_points)),
+        (precision_recall, curves.precision_recall(truth, score, section.curve_points)),
+        (reliability, curves.reliability(truth, score, section.metrics.ece_bins)),
+        (confusion, _confusion(truth, score, question)),
+    ):
+        tables.write_csv(path, columns)
+
+
+def _scores(
+    module: ModuleType, learnt: models.Learnt, array: NDArray[Any], chosen: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the probability of the positive class, block by block, so that images need not fit in memory."""
+    for start in range(0, len(chosen), BLOCK):
+        block = array[chosen[start : start + BLOCK]]
+        yield module.score(learnt, block.reshape(len(block), -1))
+
+
+def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, full: Path) -> None:
+    test = scored.split == "test"
+    masks = {"valid": ~test, "official": test, "clean": scored.clean}
+    everything = {name: metrics.summarise(*scored.where(mask), section) for name, mask in masks.items()}
+    official = everything["official"]
+    short = {name: official[name] for name in HEADLINE if name in official}
+    short["clean_roc_auc"] = everything["clean"]["roc_auc"]
+    for path, content in ((headline, short), (full, everything)):
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(f"{official['n']:,} test rows: " + ", ".join(f"{name} {value:.4f}" for name, value in short.items()))
+
+
+def _write_scores(scored: Scored, path: tables.Strings, question: Task, target: Path) -> None:
+    classes = np.array([question.negative, question.positive])
+    columns = {
+        "row": scored.row,
+        "path": path,
+        "split": scored.split,
+        "clean": scored.clean,
+        "actual": classes[scored.positive.astype(int)],
+        "predicted": classes[(scored.score >= metrics.THRESHOLD).astype(int)],
+        "score": scored.score,
+    }
+    tables.write_csv(target, columns)
+
+
+def _confusion(positive: NDArray[np.bool_], score: NDArray[np.float64], question: Task) -> curves.Columns:
+    classes = np.array([question.negative, question.positive])
+    counts = curves.confusion(positive, score >= metrics.THRESHOLD)
+    return {"actual": classes.repeat(2), "predicted": np.tile(classes, 2), "count": counts.ravel()}
+
+
+if __name__ == "__main__":
+    run(main)

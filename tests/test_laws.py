@@ -1,0 +1,169 @@
+"""The house rules that a machine can hold: what dvc.yaml and params.yaml promise is what the code does."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from whence import settings
+from whence.runs import Run
+from whence.tasks import Task
+
+ROOT = Path(__file__).resolve().parent.parent
+PARAMS = settings.read(ROOT / "params.yaml")
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers")
+"""Packages whose modules are entries, imported by the name that stands in a stage's command."""
+
+
+@pytest.fixture(scope="module")
+def stages():
+    with Repo(str(ROOT)) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+def module_file(name):
+    path = ROOT / (name.replace(".", "/") + ".py")
+    return path if path.is_file() else None
+
+
+def direct_imports(path):
+    """Return (local modules, entry packages) that a file imports, inside of functions too."""
+    modules, packages = set(), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            start = str(node.values[0].value).rstrip(".")
+            packages |= {start} & set(OPEN_PACKAGES)
+            continue
+        else:
+            continue
+        modules |= {name for name in names if module_file(name)}
+    return modules, packages
+
+
+def closure(script, words):
+    """Return the files that running `script` with these words on its command line can import."""
+    todo, files = [ROOT / script], set()
+    while todo:
+        path = todo.pop()
+        if path in files:
+            continue
+        files.add(path)
+        modules, packages = direct_imports(path)
+        modules |= {f"{package}.{word}" for package in packages for word in words if module_file(f"{package}.{word}")}
+        todo += [module_file(module) for module in modules]
+    return {str(path.relative_to(ROOT)) for path in files}
+
+
+def test_deps_are_the_transitive_local_imports(stages):
+    for name, stage in stages.items():
+        words = stage.cmd.split()
+        script = words[2].replace(".", "/") + ".py"
+        declared = {dep.def_path for dep in stage.deps if dep.def_path.endswith(".py")}
+        assert declared == closure(script, words), name
+
+
+def test_every_stage_script_and_module_is_used(stages):
+    declared = {dep.def_path for stage in stages.values() for dep in stage.deps if dep.def_path.endswith(".py")}
+    written = {str(path.relative_to(ROOT)) for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")}
+    assert written == declared
+
+
+def test_stages_never_import_stages_and_whence_never_imports_stages():
+    for path in [*(ROOT / "stages").glob("*.py"), *(ROOT / "whence").rglob("*.py")]:
+        modules, _ = direct_imports(path)
+        assert not {name for name in modules if name.startswith("stages")}, path
+
+
+def test_each_section_exists_and_fits_its_settings_class():
+    from stages import evaluate, fetch
+    from whence import labels, pack
+
+    for dataset, section in PARAMS["fetch"].items():
+        module = importlib.import_module(f"whence.datasets.{dataset}")
+        settings.check(section, fetch.Settings, dataset)
+        settings.check(section["sample"], module.Sample, dataset)
+        settings.check(PARAMS["pack"][dataset], pack.Settings, dataset)
+        settings.check(PARAMS["label"][dataset], labels.Settings, dataset)
+    for kind, package in (("extract", "features"), ("train", "classifiers")):
+        for name, section in PARAMS[kind].items():
+            settings.check(section, importlib.import_module(f"whence.{package}.{name}").Settings, name)
+    for name, section in PARAMS["tasks"].items():
+        settings.check(section, Task, name)
+    settings.check(PARAMS["evaluate"], evaluate.Settings, "evaluate")
+
+
+@pytest.mark.parametrize(
+    ("section", "package"), [("fetch", "datasets"), ("extract", "features"), ("train", "classifiers")]
+)
+def test_every_entry_module_has_its_section_and_every_section_its_module(section, package):
+    modules = {path.stem for path in (ROOT / "whence" / package).glob("*.py")}
+    assert modules == set(PARAMS[section])
+
+
+def test_runs_name_what_exists():
+    datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], "images"}
+    for key, content in PARAMS["runs"].items():
+        run = settings.check(content, Run, key)
+        assert run.dataset == PARAMS["tasks"][run.task]["dataset"], key
+        assert run.dataset in datasets_, key
+        assert run.features in extractors, key
+        assert run.classifier in PARAMS["train"], key
+        assert key.startswith(f"{run.task}-"), key
+        assert key.endswith(f"-{run.classifier}"), key
+
+
+def all_keys(tree):
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key
+            yield from all_keys(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from all_keys(value)
+
+
+def test_no_parameter_is_called_as_dvc_forgets():
+    assert not {"size", "nfiles"} & set(all_keys(PARAMS))
+
+
+def test_nothing_is_frozen_persisted_or_always_changed():
+    assert not {"frozen", "persist", "always_changed"} & set(all_keys(PIPELINE))
+
+
+def test_every_stage_says_what_it_does(stages):
+    assert all(stage.desc for stage in stages.values())
+
+
+def test_file_names_appear_only_in_dvc_yaml():
+    """No string in the code is a path of an artefact, or a file name with an artefact's ending."""
+    name = re.compile(r"(^|/)(data|models|metrics|plots)/|[\w}]\.(npy|npz|csv|json|png|parquet|safetensors)$")
+    for path in [*(ROOT / "stages").glob("*.py"), *(ROOT / "whence").rglob("*.py")]:
+        tree = ast.parse(path.read_text())
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+                assert not name.search(node.value), f"{path}:{node.lineno}: {node.value!r}"
+
+
+def test_git_holds_no_artefact_that_no_stage_makes(stages):
+    made = {out.def_path for stage in stages.values() for out in stage.outs}
+    for folder in ("metrics", "plots"):
+        present = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        assert {path for path in present if not Path(path).name.startswith(".")} <= made
+
+
+def test_the_lock_file_knows_the_code_as_it_is(stages):
+    """Whoever changes code that a stage uses runs `dvc repro` and commits what comes of it."""
+    for name, stage in stages.items():
+        for dep in stage.deps:
+            if dep.def_path.endswith(".py"):
+                assert not dep.changed_checksum(), f"{name}: {dep.def_path} changed since the last dvc repro"

@@ -1,0 +1,106 @@
+"""Archives as streams: read strictly, never unpacked, no member ever written under its own name."""
+
+import gzip
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from whence.errors import InputError
+from whence.tarstream import regular_files
+
+READABLE = ".zip, .tar, .tar.gz or .tar.xz"
+MEMBER_BYTES = 1 << 26
+"""No member is larger: a photograph or the datasets' own documents fit, a decompression bomb does not."""
+OUTSIDE = re.compile(r"^/|\\|\0|^[A-Za-z]:|(^|/)\.\.(/|$)")
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, ValueError)
+
+
+def kind(path: Path) -> str:
+    """Return zip, tar, gz or xz, told by the first bytes and not by the name; raises InputError for anything else."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(512)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a {READABLE} archive") from error
+    for name, magic in {"zip": b"PK", "gz": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}.items():
+        if head.startswith(magic):
+            return name
+    if head[257:262] == b"ustar" or (head and not any(head)):
+        return "tar"
+    what = "an empty file" if not head else f"a file that begins with {head[:8]!r}"
+    raise InputError(f"{path}: {what}; expected a {READABLE} archive, told apart by content")
+
+
+def members(path: Path, advance: Callable[[int], object] = int) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of every regular file, in the archive's order; folders are passed over.
+
+    `advance` is told the bytes of the archive read since the last call, for a progress bar.
+    Raises InputError that names the archive and the member: truncated or corrupt data, absolute or `..` names, links
+    and other special members, encryption, two members of one name, members over `MEMBER_BYTES`.
+    """
+    container = kind(path)
+    seen: set[str] = set()
+    last = "its beginning"
+    try:
+        read = _zip_files if container == "zip" else regular_files
+        for raw, content in read(path, container, MEMBER_BYTES, advance):
+            last = raw
+            name = _safe(raw)
+            if name in seen:
+                raise InputError(f"{path}: two members are called {name}; keep one of them")
+            seen.add(name)
+            yield name, content
+    except InputError as error:
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
+    except BROKEN as error:
+        message = f"{path}: truncated or corrupt after {last} ({error}); fetch or copy the archive again"
+        raise InputError(message) from error
+
+
+def write(path: Path, container: str, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write an uncompressed tar or zip whose bytes depend on `files` alone: no time, owner or mode gets in."""
+    if container == "zip":
+        with zipfile.ZipFile(path, "w") as target:
+            for name, content in files:
+                target.writestr(zipfile.ZipInfo(name), content)
+        return
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as target_tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            target_tar.addfile(info, io.BytesIO(content))
+
+
+def _safe(name: str) -> str:
+    """Return the name without a leading './'; refuse what could point outside of a folder."""
+    clean = name.removeprefix("./")
+    if OUTSIDE.search(clean):
+        raise InputError(f"member {name!r} has an absolute or '..' path; such archives are not read")
+    return clean
+
+
+def _zip_files(path: Path, _: str, limit: int, advance: Callable[[int], object]) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as source:
+        for info in source.infolist():
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise InputError(f"member {info.filename!r} is a link; links are not read")
+            if info.flag_bits & 1:
+                raise InputError(f"member {info.filename!r} is encrypted; take the protection off first")
+            if info.file_size > limit:
+                raise InputError(f"member {info.filename!r} holds {info.file_size:,} bytes, over the {limit:,} limit")
+            advance(info.compress_size)
+            if not info.is_dir():
+                yield info.filename, _read_zip(source, info)
+
+
+def _read_zip(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        return source.read(info)
+    except NotImplementedError as error:
+        raise InputError(f"member {info.filename!r}: {error}; zip it again with the usual deflate method") from error

@@ -1,0 +1,38 @@
+"""Logistic regression on standardised features: the linear yardstick."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from whence.models import Learnt, sigmoid
+from whence.rows import Rows
+from whence.settings import Section
+
+
+class Settings(Section):
+    """Section train.logistic."""
+
+    C: float = Field(gt=0)
+    class_weight: Literal["balanced"] | None
+    max_iter: int = Field(ge=1)
+
+
+def fit(train: Rows, valid: Rows, settings: Settings) -> Learnt:
+    """Learn mean and scale of each feature, a weight for each, and the intercept; the valid rows are not needed."""
+    from sklearn.linear_model import LogisticRegression
+
+    x = train.x.astype(np.float64)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1)
+    model = LogisticRegression(C=settings.C, class_weight=settings.class_weight, max_iter=settings.max_iter)
+    model.fit((x - mean) / scale, train.y)
+    return {"mean": mean, "scale": scale, "weights": model.coef_[0], "intercept": model.intercept_}
+
+
+def score(learnt: Learnt, x: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the probability (n,) for x (n, d)."""
+    standardised = (x.astype(np.float64) - learnt["mean"]) / learnt["scale"]
+    # A sum per row, not a matrix product: BLAS rounds a row differently in batches of different length.
+    return sigmoid((standardised * learnt["weights"]).sum(axis=1) + learnt["intercept"])

@@ -1,0 +1,94 @@
+"""One encoded image → RGB pixels, or the reason why not. PNG through Pillow, JPEG through libjpeg-turbo."""
+
+import hashlib
+import io
+import struct
+import warnings
+import zlib
+from typing import NamedTuple
+
+from whence.errors import InputError
+
+PNG_END = b"IEND\xaeB`\x82"
+COLOURS = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}
+"""Colour space of a JPEG → the name that Pillow gives to the mode."""
+
+
+class Decoded(NamedTuple):
+    """A batch: the pixels of the good images, their names and digests, and a line for each that cannot be used."""
+
+    rgb: bytes
+    names: list[str]
+    digests: list[str]
+    bad: list[str]
+
+
+def decode_batch(batch: list[tuple[str, bytes]], suffix: str, pixels: int, modes: list[str]) -> Decoded:
+    """Decode (name, content) pairs; the digest is the first half of the SHA-256 of the RGB pixels, in hexadecimal."""
+    decoded, names, digests, bad = [], [], [], []
+    for name, content in batch:
+        try:
+            rgb = decode(name, content, suffix, pixels, modes)
+        except InputError as error:
+            bad.append(f"{name} {error}")
+            continue
+        decoded.append(rgb)
+        names.append(name)
+        digests.append(hashlib.sha256(rgb).hexdigest()[:32])
+    return Decoded(b"".join(decoded), names, digests, bad)
+
+
+def decode(name: str, content: bytes, suffix: str, pixels: int, modes: list[str]) -> bytes:
+    """Return the pixels × pixels × 3 RGB bytes of an image file, .png or .jpg as `suffix` says.
+
+    Modes other than RGB are refused unless `modes` allows them (then they are converted). The stated width and height
+    are compared before a pixel is decoded: a decompression bomb costs nothing. Raises InputError with the reason.
+    """
+    if not name.endswith(suffix):
+        raise InputError(f"is neither a {suffix} image nor a document")
+    return _jpeg(content, pixels, modes) if suffix == ".jpg" else _png(content, pixels, modes)
+
+
+def _check(width: int, height: int, mode: str, pixels: int, modes: list[str]) -> None:
+    if (width, height) != (pixels, pixels):
+        raise InputError(f"is {width}×{height} pixels, expected {pixels}×{pixels}")
+    if mode not in modes:
+        raise InputError(f"has mode {mode}, expected {' or '.join(modes)}")
+
+
+def _jpeg(content: bytes, pixels: int, modes: list[str]) -> bytes:
+    import simplejpeg
+
+    try:
+        height, width, space, _ = simplejpeg.decode_jpeg_header(content, strict=True)
+        _check(width, height, COLOURS.get(space, space), pixels, modes)
+        return bytes(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True).data)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"is not a whole JPEG ({error})") from error
+
+
+def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=["PNG"])
+        _check(*image.size, image.mode, pixels, modes)
+        if not content.endswith(PNG_END):
+            raise InputError("is not a whole PNG (its end is missing)")
+        return image.convert("RGB").tobytes() if image.mode != "RGB" else image.tobytes()
+    except InputError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        raise InputError(f"is not a whole PNG ({error or 'damaged'})") from error

@@ -1,0 +1,76 @@
+"""Pictures of numbers that others computed: every function draws on axes that it is given."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+    "svg.hashsalt": "whence",
+}
+plt.rcParams.update(STYLE)
+Tables = Mapping[str, pd.DataFrame]
+
+
+def styles(runs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return a colour and a line style per run; forty runs stay apart."""
+    return {run: {"color": f"C{k % 10}", "ls": ("-", "--", "-.", ":")[k // 10 % 4]} for k, run in enumerate(runs)}
+
+
+def draw_curve(axes: Any, tables: Tables, x: str, y: str, look: Mapping[str, dict[str, Any]], **how: Any) -> None:
+    """Draw one line per run: columns x and y of its table, both from 0 to 1; `how` goes to Matplotlib's plot."""
+    for run, table in tables.items():
+        axes.plot(table[x], table[y], lw=1.5, label=run, **look[run], **how)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def draw_intervals(axes: Any, board: pd.DataFrame, metric: str) -> None:
+    """Draw a metric of every row of the leaderboard with its interval: dots on official rows, rings on clean rows."""
+    for place, (_, row) in enumerate(board.iterrows()):
+        for rows_, offset, filled in (("official", -0.12, True), ("clean", 0.12, False)):
+            value, low, high = (row[f"{rows_}_{metric}{end}"] for end in ("", "_lo", "_hi"))
+            axes.plot([low, high], [place + offset] * 2, color="C0", lw=1.5)
+            axes.plot(value, place + offset, "o", color="C0", markerfacecolor="C0" if filled else "white", ms=5)
+        axes.annotate(
+            f"{row[f'official_{metric}']:.3f}", (1.01, place), xycoords=("axes fraction", "data"), va="center"
+        )
+    axes.set_yticks(range(len(board)), board["run"])
+    axes.set_ylim(len(board) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+
+
+def draw_confusion(axes: Any, table: pd.DataFrame, title: str) -> None:
+    """Draw counts (columns actual, predicted, count) shaded by their share of the actual class."""
+    grid = table.pivot(index="actual", columns="predicted", values="count").loc[
+        table["actual"].unique(), table["actual"].unique()
+    ]
+    share = grid.to_numpy() / grid.to_numpy().sum(axis=1, keepdims=True)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.ndindex(share.shape):
+        ink = "white" if share[i, j] > 0.55 else "black"
+        axes.text(j, i, f"{grid.iat[i, j]:,}\n{share[i, j]:.1%}", ha="center", va="center", color=ink, fontsize=9)
+    axes.set_xticks(range(len(grid)), grid.columns)
+    axes.set_yticks(range(len(grid)), grid.index, rotation=90, va="center")
+    axes.set_title(title, fontsize=10)
+    axes.grid(visible=False)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the figure as PNG, byte for byte the same for the same numbers."""
+    figure.savefig(path, format="png", metadata={"Software": None})
+    plt.close(figure)

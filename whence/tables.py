@@ -1,0 +1,33 @@
+"""Tables as csv: a header, columns of one length, the same bytes for the same values."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whence.errors import InputError
+from whence.files import replacing
+
+Strings = NDArray[np.str_]
+
+
+def read_csv(path: Path) -> dict[str, Strings]:
+    """Return the columns as text; raises InputError unless every line has as many fields as the header."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            names, *lines = csv.reader(handle)
+        columns = list(zip(*lines, strict=True)) if lines else [() for _ in names]
+        return {name: np.array(column, np.str_) for name, column in zip(names, columns, strict=True)}
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable table ({error}); run dvc repro to make it again") from error
+
+
+def write_csv(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    r"""Write a table whole or not at all: '\n' line ends, the shortest decimals that read back the same."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
