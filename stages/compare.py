@@ -82,7 +82,7 @@ def _title(task: str, question: Task, board: pd.DataFrame) -> str:
 
 def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFrame) -> Any:
     look = pictures.styles(board["run"].tolist())
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 6.6), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 5), layout="constrained")
     figure.suptitle(title)
     pictures.draw_curve(left, tables["roc"], "fpr", "tpr", look)
     left.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
@@ -91,7 +91,7 @@ def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFr
     middle.axhline(board["official_n_positive"].iat[0] / board["official_n"].iat[0], color="grey", lw=0.8, ls=":")
     middle.set(title=f"precision–recall of {question.positive!r}", xlabel="recall", ylabel="precision")
     filled = {run: table[table["count"] >= MIN_BIN] for run, table in tables["reliability"].items()}
-    pictures.draw_curve(right, filled, "mean_score", "observed", look)
+    pictures.draw_curve(right, filled, "mean_score", "observed", look, marker="o", ms=3)
     right.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
     right.set(
         title=f"calibration (bins of {MIN_BIN} rows or more)",
@@ -101,7 +101,7 @@ def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFr
     auc = dict(zip(board["run"], board["official_roc_auc"], strict=True))
     handles, labels = left.get_legend_handles_labels()
     labels = [f"{label}  {auc[label]:.3f}" for label in labels]
-    figure.legend(handles, labels, title="run, ROC AUC", loc="outside lower center", ncols=min(4, len(labels)))
+    pictures.legend(figure, handles, labels, "run, ROC AUC", height=5)
     return figure
 
 
@@ -111,7 +111,8 @@ def _standings(title: str, board: pd.DataFrame) -> Any:
     for axes, metric, label in ((left, "roc_auc", "ROC AUC"), (right, "balanced_accuracy", "balanced accuracy")):
         pictures.draw_intervals(axes, board, metric)
         axes.axvline(0.5, color="grey", lw=0.8, ls=":")
-        axes.set(xlabel=f"{label}, 95 % interval; dots: official rows, rings: clean rows")
+        axes.set(xlabel=label)
+    figure.supxlabel("dots: official test rows, rings: clean ones, bars: bootstrap intervals", fontsize=10)
     return figure
 
 
@@ -119,7 +120,7 @@ def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
     columns = min(4, len(tables))
     count = math.ceil(len(tables) / columns)
     figure, grid = plt.subplots(
-        count, columns, figsize=(3.1 * columns, 1 + 3 * count), layout="constrained", squeeze=False
+        count, columns, figsize=(max(9, 3.1 * columns), 1 + 3 * count), layout="constrained", squeeze=False
     )
     figure.suptitle(title)
     for axes in grid.flat[len(tables) :]:

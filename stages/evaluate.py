@@ -61,7 +61,7 @@ def main(
     table, array = rows.read(labels), arrays.read(features)
     rows.check_aligned(table, array, features)
     opened = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
-    score = np.concatenate(list(_scores(module, models.load(model), array, opened))).round(metrics.DECIMALS)
+    score = np.concatenate(list(_scores(module, models.load(model), array, opened)))
     clean, positive = rows.clean(table), question.target(table)
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
     _write_metrics(scored, section.metrics, headline, full)
@@ -107,7 +107,7 @@ def _write_scores(scored: Scored, path: tables.Strings, question: Task, target: 
         "clean": scored.clean,
         "actual": classes[scored.positive.astype(int)],
         "predicted": classes[(scored.score >= metrics.THRESHOLD).astype(int)],
-        "score": scored.score,
+        "score": scored.score.round(metrics.DECIMALS),
     }
     tables.write_csv(target, columns)
 

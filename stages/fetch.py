@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import RootModel
+
 from whence import archive, settings
 from whence.errors import InputError
 from whence.files import replacing
@@ -18,17 +20,15 @@ class Settings(settings.Section):
     sample: dict[str, Any]
 
 
-class Source(settings.Section):
+class Source(RootModel[Literal["sample", "local", "published"]]):
     """The switch at the top of params.yaml."""
-
-    source: Literal["sample", "local", "published"]
 
 
 def main(dataset: str, local: Path, target: Path) -> None:
     """Put the archive of `dataset` at `target`; `local` is what `source: local` reads."""
     module = importlib.import_module(f"whence.datasets.{dataset}")
     section = settings.load(f"fetch.{dataset}", Settings)
-    source = settings.check({"source": settings.value("source")}, Source, str(settings.PARAMS)).source
+    source = settings.check(settings.value("source"), Source, f"{settings.PARAMS}: source").root
     sample = settings.check(section.sample, module.Sample, f"{settings.PARAMS}: fetch.{dataset}.sample")
     if source == "published":
         from whence.download import download
@@ -47,6 +47,8 @@ def main(dataset: str, local: Path, target: Path) -> None:
 def _only_file(path: Path, dataset: str) -> Path:
     """Return the archive: `path`, or the one file in it; raises InputError where there is none or more than one."""
     name = f"name your archive with: dvc exp run -S source=local -S fetch.{dataset}.archive=PATH"
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; {name}")
     if not path.is_dir():
         return path
     files = sorted(file for file in path.iterdir() if not file.name.startswith("."))

@@ -1,10 +1,10 @@
 """Archives as streams: read strictly, never unpacked, no member ever written under its own name."""
 
-import gzip
 import io
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,7 +18,17 @@ READABLE = ".zip, .tar, .tar.gz or .tar.xz"
 MEMBER_BYTES = 1 << 26
 """No member is larger: a photograph or the datasets' own documents fit, a decompression bomb does not."""
 OUTSIDE = re.compile(r"^/|\\|\0|^[A-Za-z]:|(^|/)\.\.(/|$)")
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, ValueError)
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    ValueError,
+    OSError,
+    OverflowError,
+    NotImplementedError,
+)
+"""What the readers raise for damaged content; a damaged offset is an OSError or an OverflowError when it is sought."""
 
 
 def kind(path: Path) -> str:
@@ -53,11 +63,11 @@ def members(path: Path, advance: Callable[[int], object] = int) -> Iterator[tupl
             last = raw
             name = _safe(raw)
             if name in seen:
-                raise InputError(f"{path}: two members are called {name}; keep one of them")
+                raise InputError(f"two members are called {name}; keep one of them")
             seen.add(name)
             yield name, content
     except InputError as error:
-        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     except BROKEN as error:
         message = f"{path}: truncated or corrupt after {last} ({error}); fetch or copy the archive again"
         raise InputError(message) from error
@@ -81,26 +91,52 @@ def _safe(name: str) -> str:
     """Return the name without a leading './'; refuse what could point outside of a folder."""
     clean = name.removeprefix("./")
     if OUTSIDE.search(clean):
-        raise InputError(f"member {name!r} has an absolute or '..' path; such archives are not read")
+        raise InputError(f"member {name!r} has a root, '..', a drive or a backslash in its name; use relative names")
+    try:
+        clean.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"member {name!r} has a name that is not UTF-8; rename it and archive again") from error
     return clean
 
 
 def _zip_files(path: Path, _: str, limit: int, advance: Callable[[int], object]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as source:
+        if (len(source.infolist()) - _announced(path)) % (1 << 16):
+            raise ValueError(f"{_announced(path):,} members are announced, {len(source.infolist()):,} are listed")
         for info in source.infolist():
             if stat.S_ISLNK(info.external_attr >> 16):
-                raise InputError(f"member {info.filename!r} is a link; links are not read")
+                raise InputError(f"member {info.filename!r} is a link; archive plain files and folders alone")
             if info.flag_bits & 1:
                 raise InputError(f"member {info.filename!r} is encrypted; take the protection off first")
             if info.file_size > limit:
-                raise InputError(f"member {info.filename!r} holds {info.file_size:,} bytes, over the {limit:,} limit")
+                raise InputError(
+                    f"member {info.filename!r} holds {info.file_size:,} bytes, over the limit of {limit:,}; take it out"
+                )
             advance(info.compress_size)
             if not info.is_dir():
-                yield info.filename, _read_zip(source, info)
+                yield info.orig_filename, _read_zip(source, info)
+
+
+def _announced(path: Path) -> int:
+    """Return the number of members that the end record of a zip states, modulo 2^16 where the writer knew no better.
+
+    Python's reader ignores it, and so misses the members that a damaged length in the directory swallows.
+    """
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - (1 << 17)))
+        tail = handle.read()
+    end = tail.rindex(b"PK\5\6")
+    count, wide = struct.unpack_from("<H", tail, end + 10)[0], tail.rfind(b"PK\6\6", 0, end)
+    return int(struct.unpack_from("<Q", tail, wide + 32)[0] if count == 0xFFFF and wide >= 0 else count)
 
 
 def _read_zip(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return a member's content; no more is decompressed than the header states."""
     try:
-        return source.read(info)
+        with source.open(info) as handle:
+            content = handle.read(info.file_size + 1)
     except NotImplementedError as error:
         raise InputError(f"member {info.filename!r}: {error}; zip it again with the usual deflate method") from error
+    if len(content) != info.file_size:
+        raise ValueError(f"member {info.filename!r} holds {len(content):,} bytes, its header says {info.file_size:,}")
+    return content

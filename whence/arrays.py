@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ def write_blocks(path: Path, blocks: Iterable[NDArray[Any]]) -> tuple[int, ...]:
 def read(path: Path) -> NDArray[Any]:
     """Return the array in a .npy file as a read-only memory map; raises InputError if it is none."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, EOFError, OverflowError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error}); run dvc repro to make it again") from error
     return array
 

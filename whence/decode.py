@@ -3,13 +3,16 @@
 import hashlib
 import io
 import struct
-import warnings
 import zlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from whence.errors import InputError
 
-PNG_END = b"IEND\xaeB`\x82"
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+PNG_START, PNG_HEADER, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR", b"IEND\xaeB`\x82"
+JPEG_START = b"\xff\xd8\xff"
 COLOURS = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}
 """Colour space of a JPEG → the name that Pillow gives to the mode."""
 
@@ -50,15 +53,25 @@ def decode(name: str, content: bytes, suffix: str, pixels: int, modes: list[str]
 
 
 def _check(width: int, height: int, mode: str, pixels: int, modes: list[str]) -> None:
-    if (width, height) != (pixels, pixels):
-        raise InputError(f"is {width}×{height} pixels, expected {pixels}×{pixels}")
+    _check_size(width, height, pixels)
     if mode not in modes:
         raise InputError(f"has mode {mode}, expected {' or '.join(modes)}")
+
+
+def _check_size(width: int, height: int, pixels: int) -> None:
+    if (width, height) != (pixels, pixels):
+        raise InputError(f"is {width}×{height} pixels, expected {pixels}×{pixels}")
+
+
+def _check_start(content: bytes, start: bytes, what: str) -> None:
+    if not content.startswith(start):
+        raise InputError(f"is not a {what}, it " + (f"begins with {content[:8]!r}" if content else "is empty"))
 
 
 def _jpeg(content: bytes, pixels: int, modes: list[str]) -> bytes:
     import simplejpeg
 
+    _check_start(content, JPEG_START, "JPEG")
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content, strict=True)
         _check(width, height, COLOURS.get(space, space), pixels, modes)
@@ -72,14 +85,17 @@ def _jpeg(content: bytes, pixels: int, modes: list[str]) -> bytes:
 def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
     from PIL import Image
 
+    _check_start(content, PNG_START, "PNG")
+    if content[8:16] != PNG_HEADER or not content.endswith(PNG_END):
+        raise InputError("is not a whole PNG (its header or its end is missing)")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=["PNG"])
-        _check(*image.size, image.mode, pixels, modes)
-        if not content.endswith(PNG_END):
-            raise InputError("is not a whole PNG (its end is missing)")
-        return image.convert("RGB").tobytes() if image.mode != "RGB" else image.tobytes()
+        width, height, depth = struct.unpack_from(">IIB", content, 16)
+        _check_size(width, height, pixels)
+        image = Image.open(io.BytesIO(content), formats=["PNG"])
+        # Pillow calls 16-bit colour RGB or RGBA too, and leaves the lower bits out.
+        mode = image.mode if depth <= 8 or image.mode == "I;16" else f"{image.mode};16"
+        _check(*image.size, mode, pixels, modes)
+        return _rgb(image)
     except InputError:
         raise
     except (
@@ -92,3 +108,12 @@ def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
         Image.DecompressionBombError,
     ) as error:
         raise InputError(f"is not a whole PNG ({error or 'damaged'})") from error
+
+
+def _rgb(image: "Picture") -> bytes:
+    """Return the RGB bytes; of 16-bit grey the upper half, as of the other 16-bit modes, where Pillow clips at 255."""
+    from PIL import Image
+
+    if image.mode == "I;16":
+        image = Image.frombytes("L", image.size, image.tobytes()[1::2])
+    return (image if image.mode == "RGB" else image.convert("RGB")).tobytes()

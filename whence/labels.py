@@ -1,5 +1,6 @@
 """Names → labels.csv: what each image is, which split it stands in, and which others have the very same pixels."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -40,9 +41,9 @@ def build(
     table = read_csv(index)
     names = _parsed(table["path"].tolist(), parse, index)
     paths = [unparse(name) for name in names]
-    if len(set(paths)) < len(paths):
-        twice = next(path for k, path in enumerate(paths) if path in paths[:k])
-        raise InputError(f"{index}: two members stand for {twice}; keep one of them")
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise InputError(f"{index}: two members or more stand for {twice[0]}; keep one of them")
     official, category, domain, _ = (np.array(part, np.str_) for part in zip(*names, strict=True))
     _check_complete(official, domain, splits, domains, index)
     _, first, group = np.unique(table["digest"], return_index=True, return_inverse=True)
@@ -90,9 +91,11 @@ def _carve_valid(labels: Labels, splits: Sequence[str], settings: Settings) -> N
     """Give `split` its valid rows; copies of training images leave valid, so that duplicates never cross."""
     if "valid" in splits:
         if settings.valid_share is not None:
-            raise InputError("valid_share: this dataset has its own valid split; write null")
+            raise InputError(
+                f"valid_share: got {settings.valid_share}, but this dataset has its own valid split; write null"
+            )
     elif settings.valid_share is None:
-        raise InputError("valid_share: this dataset has no valid split; write the share of train to carve out, as 0.1")
+        raise InputError("valid_share: got null, but this dataset has no valid split; write a share of train, as 0.1")
     else:
         labels.split[_draw_groups(labels, settings.valid_share, np.random.default_rng([settings.seed, 1]))] = "valid"
     trained_on = np.unique(labels.group[labels.split == "train"])

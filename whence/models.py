@@ -5,6 +5,7 @@ scikit-learn either (its import costs more than a second).
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +30,14 @@ def save(learnt: Learnt, path: Path) -> None:
 def load(path: Path) -> Learnt:
     """Return the arrays of a file from `save`; raises InputError if it is none. Nothing in the file is executed."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with path.open("rb") as handle, np.lib.npyio.NpzFile(handle, allow_pickle=False) as arrays:
+            learnt = dict(arrays)
+        strangers = [name for name, array in learnt.items() if not isinstance(array, np.ndarray)]
+        if strangers:
+            raise ValueError(f"{strangers[0]} is not an array")
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not a readable model ({error}); run dvc repro to train it again") from error
+    return learnt
 
 
 def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -49,11 +50,16 @@ def pack(archive: Path, suffix: str, pixels: int, settings: Settings, images: Pa
         writer.writerow(["path", "digest"])
 
         def blocks() -> Iterator[NDArray[np.uint8]]:
+            rows = 0
             for batch in _decoded(archive, suffix, pixels, list(settings.modes)):
+                rows += len(batch.names)
                 bad.extend(batch.bad)
                 writer.writerows(zip(batch.names, batch.digests, strict=True))
                 yield np.frombuffer(batch.rgb, np.uint8).reshape(-1, pixels, pixels, 3)
             _refuse(archive, bad)
+            if not rows:
+                raise InputError(f"{archive}: holds no {suffix} image; is it the archive of this dataset?")
+            handle.flush()  # the index is on the disk before the images take their name: both appear, or neither
 
         return write_blocks(images, blocks())[0]
 
@@ -73,7 +79,7 @@ def _decoded(archive: Path, suffix: str, pixels: int, modes: list[str]) -> Itera
     with _pool(workers) as pool:
         waiting: deque[Future[Decoded]] = deque()
         try:
-            for batch in _batches(_images(archive, suffix)):
+            for batch in _batches(_images(archive)):
                 waiting.append(pool.submit(decode_batch, batch, suffix, pixels, modes))
                 if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
@@ -84,18 +90,32 @@ def _decoded(archive: Path, suffix: str, pixels: int, modes: list[str]) -> Itera
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    """Return workers that leave Ctrl-C to this process; forked (ten times as fast to start) before any thread runs."""
+    """Return workers that end with this process alone; forked (ten times as fast to start) before any thread runs."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(workers, context, initializer=_obey)
     pool.submit(os.getpid).result()
     return pool
 
 
-def _images(archive: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+def _obey() -> None:
+    """Leave Ctrl-C to the parent, and end when it has ended, were it killed: no worker waits for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
     total = archive.stat().st_size if archive.exists() else 0
     with tqdm(total=total, unit="B", unit_scale=True, desc=str(archive), disable=None) as bar:
         for name, content in members(archive, bar.update):
-            if name.endswith(suffix) or not PASSED_OVER.search(name):
+            if not PASSED_OVER.search(name):
                 yield name, content
 
 

@@ -1,5 +1,6 @@
 """Pictures of numbers that others computed: every function draws on axes that it is given."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,24 @@ def draw_curve(axes: Any, tables: Tables, x: str, y: str, look: Mapping[str, dic
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
 
 
+def legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], title: str, height: float) -> None:
+    """Put a legend below the axes, in as many columns (up to four) as fit, and leave `height` inches above it."""
+    for columns in range(min(4, len(labels)), 0, -1):
+        box = figure.legend(handles, labels, title=title, loc="outside lower center", ncols=columns)
+        extent = box.get_window_extent(figure.canvas.get_renderer())
+        if extent.width <= figure.bbox.width or columns == 1:
+            figure.set_figheight(height + extent.height / figure.dpi)
+            return
+        box.remove()
+
+
 def draw_intervals(axes: Any, board: pd.DataFrame, metric: str) -> None:
-    """Draw a metric of every row of the leaderboard with its interval: dots on official rows, rings on clean rows."""
+    """Draw a metric of every row of the leaderboard: dots on official rows, rings on clean rows, intervals if given."""
     for place, (_, row) in enumerate(board.iterrows()):
         for rows_, offset, filled in (("official", -0.12, True), ("clean", 0.12, False)):
-            value, low, high = (row[f"{rows_}_{metric}{end}"] for end in ("", "_lo", "_hi"))
-            axes.plot([low, high], [place + offset] * 2, color="C0", lw=1.5)
+            value, low, high = (row.get(f"{rows_}_{metric}{end}") for end in ("", "_lo", "_hi"))
+            if low is not None:
+                axes.plot([low, high], [place + offset] * 2, color="C0", lw=1.5)
             axes.plot(value, place + offset, "o", color="C0", markerfacecolor="C0" if filled else "white", ms=5)
         axes.annotate(
             f"{row[f'official_{metric}']:.3f}", (1.01, place), xycoords=("axes fraction", "data"), va="center"
@@ -66,7 +79,7 @@ def draw_confusion(axes: Any, table: pd.DataFrame, title: str) -> None:
         axes.text(j, i, f"{grid.iat[i, j]:,}\n{share[i, j]:.1%}", ha="center", va="center", color=ink, fontsize=9)
     axes.set_xticks(range(len(grid)), grid.columns)
     axes.set_yticks(range(len(grid)), grid.index, rotation=90, va="center")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(textwrap.fill(title, 28), fontsize=10)
     axes.grid(visible=False)
 
 

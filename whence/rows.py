@@ -63,10 +63,12 @@ def check_aligned(labels: Labels, array: NDArray[Any], path: Path) -> None:
 
 def take(array: NDArray[Any], positive: NDArray[np.bool_], split: NDArray[np.bool_]) -> Rows:
     """Return the rows of a split (a mask, (N,)), images as rows of pixels; raises InputError if of one class only."""
-    rows = Rows(np.asarray(array[split]).reshape(int(split.sum()), -1), positive[split])
-    if rows.y.all() or not rows.y.any():
-        raise InputError(f"{len(rows.y):,} rows of a split are all of one class; both are needed: is a cap too small?")
-    return rows
+    y = positive[split]
+    if y.all() or not y.any():
+        raise InputError(
+            f"{len(y):,} rows of a split are all of one class; both are needed: raise valid_share, or the cap"
+        )
+    return Rows(np.asarray(array[split]).reshape(len(y), -1), y)
 
 
 def digest(pixels: NDArray[np.uint8]) -> str:

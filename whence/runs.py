@@ -1,6 +1,8 @@
 """The list of runs in params.yaml: which classifier answers which task from which features."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, RootModel
 
 from whence import settings
 
@@ -14,13 +16,10 @@ class Run(settings.Section):
     classifier: str
 
 
-class Runs(settings.Section):
+class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
-
-    runs: dict[str, Run] = Field(min_length=1)
 
 
 def of_task(task: str) -> list[str]:
     """Return the keys of the task's runs, in the order of params.yaml; raises InputError if a run is malformed."""
-    listed = settings.check({"runs": settings.value("runs")}, Runs, str(settings.PARAMS)).runs
-    return [key for key, run in listed.items() if run.task == task]
+    return [key for key, run in settings.load("runs", Runs).root.items() if run.task == task]

@@ -1,12 +1,20 @@
 """Typed settings: a section of params.yaml, checked against the class beside the code that uses it."""
 
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from whence.errors import InputError
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without its C extension: slower, the same otherwise.
+    from yaml import SafeLoader  # type: ignore[assignment]
 
 PARAMS = Path("params.yaml")
 
@@ -14,23 +22,55 @@ PARAMS = Path("params.yaml")
 class Section(BaseModel):
     """Base of every settings class: no unknown keys, no missing keys, no silent conversion, no change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=BaseModel)
+
+
+class _Loader(SafeLoader):
+    """YAML with the floats of version 1.2, as DVC reads and writes them: `dvc exp run -S` leaves 1e-05 behind."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
 
 
 def read(params: Path = PARAMS) -> dict[str, Any]:
-    """Return the whole of params.yaml as a dictionary; raises InputError if it is not one."""
+    """Return the whole of params.yaml as a dictionary; raises InputError if it is not one, or a key stands twice."""
     try:
-        content = yaml.load(params.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        with params.open(encoding="utf-8") as handle:
+            loader = _Loader(handle)
+            node = loader.get_single_node()
+            twice = list(_twice(node))
+            content = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise InputError(f"{params}: cannot be read ({error.strerror}); run from the repository's root") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{params}: not valid YAML: {error}") from error
+    if twice:
+        raise InputError("\n".join(f"{params}: {key} stands twice; keep one of them" for key in twice))
     if not isinstance(content, dict):
         raise InputError(f"{params}: expected sections such as 'train:', got {type(content).__name__}")
     return content
+
+
+def _twice(node: yaml.Node | None, where: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the dotted path and line of every repeated key: PyYAML would silently keep the last."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, child in node.value:
+            path = (*where, str(key.value))
+            if (key.tag, path) in seen:
+                yield f"{'.'.join(path)} (line {key.start_mark.line + 1})"
+            seen.add((key.tag, path))
+            yield from _twice(child, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _twice(child, where)
 
 
 def value(section: str, params: Path = PARAMS) -> Any:
@@ -39,7 +79,7 @@ def value(section: str, params: Path = PARAMS) -> Any:
     for depth, key in enumerate(section.split(".")):
         if not isinstance(found, dict) or key not in found:
             where = ".".join(section.split(".")[:depth]) or "the top level"
-            keys = ", ".join(map(str, found)) if isinstance(found, dict) else repr(found)
+            keys = ", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else repr(found)
             raise InputError(f"{params}: '{section}' is missing: {where} holds {keys}")
         found = found[key]
     return found
@@ -59,17 +99,29 @@ def check(content: Any, cls: type[S], where: str) -> S:
         raise InputError("\n".join(complaints)) from error
 
 
-def _explain(where: str, detail: Any, cls: type[Section]) -> str:
+def _explain(where: str, detail: Any, cls: type[BaseModel]) -> str:
     key = ".".join([where, *map(str, detail["loc"])])
     match detail["type"]:
         case "extra_forbidden":
-            return f"{key}: unknown key; known ones: {', '.join(cls.model_fields) or 'none'}"
+            return f"{key}: unknown key; known ones: {', '.join(_known(cls, detail['loc'][:-1])) or 'none'}"
         case "missing":
             return f"{key}: missing; add it"
-    hint = ""
-    if isinstance(detail["input"], str):
-        try:
-            hint = f" (YAML reads {detail['input']} as text; write {float(detail['input']):.1e} as 1.0e-3 is written)"
-        except ValueError:
-            hint = ""
-    return f"{key}: got {detail['input']!r}: {detail['msg']}{hint}"
+        case "int_type" | "float_type" if _is_number(detail["input"]):
+            return f"{key}: got {detail['input']!r}: {detail['msg']} (this is text; write it without quotes)"
+    return f"{key}: got {detail['input']!r}: {detail['msg']}"
+
+
+def _known(kind: Any, path: tuple[str | int, ...]) -> list[str]:
+    """Return the keys of the settings class that stands at `path` within `kind`."""
+    for key in path:
+        if issubclass(kind, RootModel):
+            kind = kind.model_fields["root"].annotation
+        kind = kind.model_fields[key].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+    return list(kind.model_fields)
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -2,9 +2,10 @@
 
 import errno
 import functools
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -14,7 +15,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main: Callable[..., None]) -> None:
-    """Run `main` as a command line; what a user can mend is printed without a traceback, and the exit code is 1."""
+    """Run `main` as a command line; what a user can mend is printed without a traceback, and the exit code is 1.
+
+    SIGTERM (kill, timeout, a cancelled job) ends it as Ctrl-C does: what is half-written is removed.
+    """
+    signal.signal(signal.SIGTERM, _stop)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(_civil(main))
     app()
@@ -31,10 +36,14 @@ def _civil(main: Callable[..., None]) -> Callable[..., None]:
             if error.errno not in FULL:
                 raise
             _end(f"{error.strerror}: free some space and run again; nothing is half-written", 1)
-        except KeyboardInterrupt:
-            _end("stopped: nothing is half-written, run again to go on", 130)
+        except KeyboardInterrupt as stop:
+            _end("stopped: nothing is half-written, run again to go on", 128 + int(*stop.args or (signal.SIGINT,)))
 
     return wrapped
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    raise KeyboardInterrupt(number)
 
 
 def _end(message: str, code: int) -> None:

@@ -10,6 +10,7 @@ import queue
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,8 @@ def regular_files(
     """Yield (name, content) of the regular files of a tar, gz or xz container, members of at most `limit` bytes.
 
     Raises InputError for links, special and larger members; ValueError, EOFError or the decompressor's error for
-    damage: a bad header checksum, an end in the middle, a missing end mark, a wrong checksum of the whole.
+    damage: a bad header checksum, an end in the middle, a missing end mark (two blocks of zeros) or something behind
+    it, a wrong checksum of the whole.
     """
     with path.open("rb") as raw, _Ahead(raw, container, advance) as stream:
         long_name = ""
@@ -33,18 +35,22 @@ def regular_files(
             name, count, type_ = _header(header)
             name = long_name or name
             if count > limit:
-                raise InputError(f"member {name!r} holds {count:,} bytes; the limit is {limit:,}")
+                raise InputError(f"member {name!r} holds {count:,} bytes, over the limit of {limit:,}; take it out")
             content = stream.take(count)
             stream.take(-count % BLOCK)
+            if type_ == tarfile.GNUTYPE_LONGLINK:
+                continue  # the link itself follows, and is refused by its name
             if type_ in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
                 long_name = _extended_name(type_, content) or long_name
                 continue
             long_name = ""
-            if type_ in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            if type_ == tarfile.REGTYPE or (type_ == tarfile.AREGTYPE and not name.endswith("/")):
                 yield name, content
-            elif type_ not in (tarfile.DIRTYPE, tarfile.XGLTYPE):
+            elif type_ not in (tarfile.DIRTYPE, tarfile.AREGTYPE, tarfile.XGLTYPE):
                 what = "a link" if type_ in (tarfile.LNKTYPE, tarfile.SYMTYPE) else f"of the special type {type_!r}"
-                raise InputError(f"member {name!r} is {what}; only plain files and folders are read")
+                raise InputError(f"member {name!r} is {what}; archive plain files and folders alone")
+        if any(stream.take(BLOCK)):
+            raise ValueError("a block of zeros stands in the middle")
         stream.drain()
 
 
@@ -55,8 +61,8 @@ def _header(header: bytes) -> tuple[str, int, bytes]:
     name = header[:100].partition(b"\0")[0]
     if header[257:263] == b"ustar\0" and header[345]:
         name = header[345:500].partition(b"\0")[0] + b"/" + name
-    digits = header[124:136].strip(b" \0")
-    count = int.from_bytes(digits[1:]) if digits[:1] == b"\x80" else int(digits or b"0", 8)
+    binary = header[124] == 0x80
+    count = int.from_bytes(header[125:136]) if binary else int(header[124:136].strip(b" \0") or b"0", 8)
     return name.decode("utf-8", "surrogateescape"), count, header[156:157]
 
 
@@ -66,11 +72,14 @@ def _extended_name(type_: bytes, content: bytes) -> str:
         return content.rstrip(b"\0").decode("utf-8", "surrogateescape")
     name = ""
     while content:
-        length = int(content.split(b" ", 1)[0])
-        key, _, value = content[:length].split(b" ", 1)[1].rstrip(b"\n").partition(b"=")
+        digits, space, _ = content.partition(b" ")
+        start, length = len(digits + space), int(digits)
+        if content[length - 1 : length] != b"\n" or length <= start:
+            raise ValueError("a member's pax header is damaged")
+        key, _, value = content[start : length - 1].partition(b"=")
         if key == b"path":
             name = value.decode("utf-8", "surrogateescape")
-        content = content[length:] if length > 0 else b""
+        content = content[length:]
     return name
 
 
@@ -99,10 +108,9 @@ class _Ahead:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         while self._thread.is_alive():
-            try:
-                self._chunks.get(timeout=0.05)
-            except queue.Empty:
-                continue
+            with suppress(queue.Empty):
+                self._chunks.get_nowait()
+            self._thread.join(0.01)
 
     def _fill(self) -> None:
         item: bytes | Exception = b"?"
@@ -134,6 +142,8 @@ class _Ahead:
         return b"".join(parts)
 
     def drain(self) -> None:
-        """Read to the end, so that the checksums of the compressed stream are compared."""
-        while self._next():
-            pass
+        """Read to the end, so that the checksums of the compressed stream are compared; ValueError if not all zeros."""
+        while not any(self._chunk):
+            if not self._next():
+                return
+        raise ValueError("something follows the end mark")

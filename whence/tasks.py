@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from whence.errors import InputError
 from whence.rows import Labels
-from whence.settings import Section
+from whence.settings import PARAMS, Section
 
 
 class Task(Section):
@@ -25,5 +25,6 @@ class Task(Section):
         strangers = np.setdiff1d(column, [self.negative, self.positive])
         if len(strangers):
             asked = f"negative: {self.negative}, positive: {self.positive}"
-            raise InputError(f"tasks: {asked}, but a {self.label} of {self.dataset} is {str(strangers[0])!r}")
+            found = f"a {self.label} of {self.dataset} is {str(strangers[0])!r}"
+            raise InputError(f"{PARAMS}: tasks: expected {asked}, but {found}; name the two values that occur")
         return np.asarray(column == self.positive)

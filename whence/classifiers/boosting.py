@@ -23,9 +23,15 @@ class Settings(Section):
 
 
 def fit(train: Rows, valid: Rows, settings: Settings) -> Learnt:
-    """Add trees until the valid log loss has not fallen for `patience` rounds, or `max_iter` is reached."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    """Add trees until the valid log loss has not fallen for `patience` rounds, or `max_iter` is reached.
 
+    The valid rows are weighted by class as the train rows are: scikit-learn leaves them alone, and would stop by
+    another loss than it minimises.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    weight = compute_sample_weight(settings.class_weight, valid.y)
     model = HistGradientBoostingClassifier(
         learning_rate=settings.learning_rate,
         max_iter=settings.max_iter,
@@ -34,7 +40,7 @@ def fit(train: Rows, valid: Rows, settings: Settings) -> Learnt:
         n_iter_no_change=settings.patience,
         class_weight=settings.class_weight,
         random_state=settings.seed,
-    ).fit(train.x, train.y, X_val=valid.x, y_val=valid.y)
+    ).fit(train.x, train.y, X_val=valid.x, y_val=valid.y, sample_weight_val=weight)
     # Private names, held to scikit-learn's own predictions by a test: it offers no public way to its trees.
     nodes = [predictors[0].nodes for predictors in model._predictors]
     return join(

@@ -22,13 +22,12 @@ class Settings(Section):
 def fit(train: Rows, valid: Rows, settings: Settings) -> Learnt:
     """Learn mean and scale of each feature, a weight for each, and the intercept; the valid rows are not needed."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
-    x = train.x.astype(np.float64)
-    mean, deviation = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(deviation > 0, deviation, 1)
+    scaler = StandardScaler(copy=False)  # in place: wide features are large
     model = LogisticRegression(C=settings.C, class_weight=settings.class_weight, max_iter=settings.max_iter)
-    model.fit((x - mean) / scale, train.y)
-    return {"mean": mean, "scale": scale, "weights": model.coef_[0], "intercept": model.intercept_}
+    model.fit(scaler.fit_transform(train.x.astype(np.float64)), train.y)
+    return {"mean": scaler.mean_, "scale": scaler.scale_, "weights": model.coef_[0], "intercept": model.intercept_}
 
 
 def score(learnt: Learnt, x: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -1,0 +1,259 @@
+"""The laws of the pipeline, asked of DVC itself on real repositories in temporary folders."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from whence import rows
+from whence.features import spectrum
+from whence.settings import load
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.pipeline
+FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest"]
+QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+
+
+def run(folder, *command, code=0):
+    """Run a command in a folder; return what it printed."""
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env=os.environ | QUIET,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}"
+    return done.stdout
+
+
+def commit(folder, message):
+    run(folder, "git", "add", "-A")
+    run(folder, "git", *AUTHOR, "commit", "-qm", message)
+
+
+def fresh(folder):
+    """Make a repository of the files that git knows here, as they are now, with nothing run yet."""
+    files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).exists() and not name.startswith(("metrics/", "plots/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "config", "user.name", "test")
+    run(folder, "git", "config", "user.email", "test@example.org")
+    commit(folder, "as it is")
+    return folder
+
+
+def edit(folder, change):
+    """Apply `change` to the content of params.yaml."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    change(params)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def ran(output):
+    return re.findall(r"Running stage '([^']+)'", output)
+
+
+def metric(folder, key="fake-spectrum-logistic"):
+    return json.loads((folder / f"metrics/{key}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A repository with a tiny sample and four runs, reproduced and committed."""
+    folder = fresh(tmp_path_factory.mktemp("small") / "repository")
+
+    def shrink(params):
+        params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
+        params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
+        params["runs"] = {key: params["runs"][key] for key in FEW}
+        params["train"]["forest"]["trees"] = 5
+        params["evaluate"]["metrics"]["resamples"] = 50
+
+    edit(folder, shrink)
+    run(folder, "dvc", "repro")
+    commit(folder, "tiny sample, few runs")
+    return folder
+
+
+@pytest.fixture
+def repository(small, tmp_path):
+    """A copy of the small repository that a test may change: reproduced, committed, with its cache."""
+    return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
+
+
+def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
+    """One clone runs stage after stage, the other two at a time; what they leave is the same, byte for byte."""
+    serial, parallel = (fresh(tmp_path / name) for name in ("serial", "parallel"))
+    output = run(serial, "dvc", "repro")
+    run(parallel, "make", "repro", "JOBS=2", f"READY={ROOT}/Makefile")
+    assert (serial / "dvc.lock").read_bytes() == (parallel / "dvc.lock").read_bytes()
+    for folder in ("metrics", "plots"):
+        names = {path.relative_to(serial) for path in (serial / folder).rglob("*") if path.is_file()}
+        assert names == {path.relative_to(parallel) for path in (parallel / folder).rglob("*") if path.is_file()}
+        assert all((serial / name).read_bytes() == (parallel / name).read_bytes() for name in names)
+    stages = yaml.safe_load((serial / "dvc.lock").read_text())["stages"]
+    assert sorted(ran(output)) == sorted(stages)
+    assert ran(run(serial, "dvc", "repro")) == []
+    assert ran(run(parallel, "dvc", "repro")) == []
+    for name, task in (("origin-spectrum-logistic", "origin"), ("fake-spectrum-logistic", "fake")):
+        assert 0.75 < metric(serial, name)["roc_auc"] < 0.97, task
+
+
+def test_a_second_repro_runs_nothing_and_git_stays_clean(small):
+    assert "up to date" in run(small, "dvc", "repro")
+    assert run(small, "git", "status", "--porcelain") == ""
+
+
+def test_a_parameter_of_one_classifier_reruns_its_runs_and_what_follows(repository):
+    edit(repository, lambda params: params["train"]["logistic"].update(C=0.01))
+    assert sorted(ran(run(repository, "dvc", "repro"))) == [
+        "compare@fake",
+        "compare@origin",
+        "evaluate@fake-spectrum-logistic",
+        "evaluate@origin-colour-logistic",
+        "train@fake-spectrum-logistic",
+        "train@origin-colour-logistic",
+    ]
+
+
+def test_a_changed_file_of_one_classifier_reruns_its_runs_alone(repository):
+    path = repository / "whence/classifiers/forest.py"
+    path.write_text(path.read_text() + "\n# a remark\n")
+    assert ran(run(repository, "dvc", "repro")) == ["train@fake-pixels-forest", "evaluate@fake-pixels-forest"]
+
+
+def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
+    path = repository / "whence/features/spectrum.py"
+    path.write_text(path.read_text() + "\n# a remark\n")
+    assert sorted(ran(run(repository, "dvc", "repro"))) == ["extract@cifake-spectrum", "extract@cinic10-spectrum"]
+
+
+def test_a_removed_run_leaves_no_row(repository):
+    edit(repository, lambda params: params["runs"].pop("fake-pixels-forest"))
+    assert sorted(ran(run(repository, "dvc", "repro"))) == ["compare@fake", "compare@origin"]
+    for path in (repository / "plots/fake").glob("*.csv"):
+        assert "fake-pixels-forest" not in path.read_text(), path
+        assert "fake-spectrum-logistic" in path.read_text(), path
+    assert "fake-pixels-forest" not in run(repository, "dvc", "metrics", "show")
+
+
+def test_an_added_run_is_trained_evaluated_and_compared(repository):
+    new = {"task": "fake", "dataset": "cifake", "features": "colour", "classifier": "guess"}
+    edit(repository, lambda params: params["runs"].update({"fake-guess": new}))
+    assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(run(repository, "dvc", "repro")))
+    with (repository / "plots/fake/leaderboard.csv").open() as handle:
+        assert "fake-guess" in [row["run"] for row in csv.DictReader(handle)]
+
+
+def test_experiments_in_place_in_a_temporary_folder_and_queued_give_the_same(repository, tmp_path):
+    plain = Path(shutil.copytree(repository, tmp_path / "plain", symlinks=True))
+    edit(plain, lambda params: params["train"]["logistic"].update(C=0.003))
+    run(plain, "dvc", "repro")
+    before = metric(repository)
+    assert metric(plain) != before
+
+    run(repository, "dvc", "exp", "run", "--temp", "--name", "temporary", "-S", "train.logistic.C=0.003")
+    assert metric(repository) == before, "a temporary run leaves the workspace alone"
+    run(repository, "dvc", "exp", "run", "--queue", "-S", "train.logistic.C=0.003,0.5")
+    run(repository, "dvc", "exp", "run", "--run-all")
+    shown = json.loads(run(repository, "dvc", "exp", "show", "--json"))
+    found = {}
+    for experiment in shown[-1]["experiments"] or []:
+        data = experiment["revs"][0]["data"]
+        c = data["params"]["params.yaml"]["data"]["train"]["logistic"]["C"]
+        found.setdefault(c, []).append(data["metrics"]["metrics/fake-spectrum-logistic.json"]["data"])
+    assert found[0.003] == [metric(plain)] * len(found[0.003])
+    assert 0.5 in found
+    run(repository, "dvc", "exp", "run", "-S", "train.logistic.C=0.003")
+    assert metric(repository) == metric(plain)
+    assert (repository / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+
+
+def test_metrics_and_plots_are_shown_and_compared_across_branches(repository):
+    run(repository, "git", "checkout", "-qb", "weaker")
+    edit(repository, lambda params: params["train"]["logistic"].update(C=0.001))
+    run(repository, "dvc", "repro")
+    commit(repository, "weaker")
+    shown = run(repository, "dvc", "metrics", "show")
+    assert max(map(len, shown.splitlines())) <= 130, "fits a terminal"
+    assert all(f"metrics/{key}.json" in shown for key in FEW)
+    difference = json.loads(run(repository, "dvc", "metrics", "diff", "main", "--json"))
+    assert "metrics/fake-spectrum-logistic.json" in json.dumps(difference)
+    assert "metrics/fake-pixels-forest.json" not in json.dumps(difference)
+    run(repository, "dvc", "plots", "show", "-o", "shown")
+    run(repository, "dvc", "plots", "diff", "main", "-o", "compared")
+    for page in ("shown/index.html", "compared/index.html"):
+        text = (repository / page).read_text()
+        assert "ROC" in text, page
+        assert "fake-spectrum-logistic" in text, page
+
+
+def test_rows_stay_aligned_through_every_stage(small):
+    for dataset in ("cinic10", "cifake"):
+        labels = rows.read(small / f"data/{dataset}/labels.csv")
+        images = np.load(small / f"data/{dataset}/images.npy")
+        assert [rows.digest(image) for image in images] == labels.digest.tolist()
+        section = load("extract.spectrum", spectrum.Settings, small / "params.yaml")
+        assert np.array_equal(spectrum.extract(images, section), np.load(small / f"data/{dataset}/spectrum.npy"))
+        for key in (key for key in FEW if key.startswith("origin") == (dataset == "cinic10")):
+            with (small / f"plots/{key.split('-')[0]}/scores/{key}.csv").open() as handle:
+                scored = list(csv.DictReader(handle))
+            assert [row["path"] for row in scored] == labels.path[[int(row["row"]) for row in scored]].tolist()
+            assert [row["actual"] for row in scored] == labels.domain[[int(row["row"]) for row in scored]].tolist()
+            assert {row["split"] for row in scored} == {"valid", "test"}
+
+
+def test_what_a_stage_really_imports_stands_in_its_deps(repository):
+    """The law over deps reads the code; this one asks the interpreter, for a run of each kind of stage."""
+    stages = yaml.safe_load((repository / "dvc.lock").read_text())["stages"]
+    for name in ("label@cifake", "extract@cifake-pixels", "train@fake-pixels-forest", "evaluate@fake-pixels-forest"):
+        python, *words = stages[name]["cmd"].split()
+        log = run(repository, python, "-X", "importtime", *words)
+        imported = set(re.findall(r"\| +((?:whence|stages)\.[\w.]+)$", log, re.MULTILINE))
+        files = {f"{module.replace('.', '/')}.py" for module in imported}
+        files = {file for file in files if (repository / file).is_file()}
+        assert files, name
+        assert files <= {dep["path"] for dep in stages[name]["deps"]}, name
+
+
+def test_a_local_archive_is_read_and_a_changed_one_reruns(repository, tmp_path):
+    mine = tmp_path / "my archive.zip"
+    shutil.copy(repository / "data/cifake/archive", mine)
+    relative = os.path.relpath(mine, repository)
+    command = ["dvc", "exp", "run", "-S", "source=local", "-S", "fetch.cinic10.archive=data/cinic10.tar"]
+    shutil.copy(repository / "data/cinic10/archive", repository / "data/cinic10.tar")
+    output = run(repository, *command, "-S", f"fetch.cifake.archive={relative}")
+    assert "fetch@cifake" in ran(output)
+    assert not any(name.startswith(("train", "pack")) for name in ran(output)), "the same archive gives the same rest"
+    with zipfile.ZipFile(mine, "a") as archive:
+        archive.writestr("train/REAL/readme.txt", "a document is passed over")
+    assert {"fetch@cifake", "pack@cifake"} <= set(ran(run(repository, "dvc", "repro")))
+
+
+def test_a_broken_archive_stops_the_pipeline_with_a_message(repository, tmp_path):
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes((repository / "data/cifake/archive").read_bytes()[:-5000])
+    edit(repository, lambda params: params["fetch"]["cifake"].update(archive=str(broken)))
+    edit(repository, lambda params: params["fetch"]["cinic10"].update(archive="data/cinic10.tar"))
+    shutil.copy(repository / "data/cinic10/archive", repository / "data/cinic10.tar")
+    edit(repository, lambda params: params.update(source="local"))
+    output = run(repository, "dvc", "repro", code=255)
+    assert "error: data/cifake/archive: truncated or corrupt" in output
+    assert "Traceback" not in output
+    assert not (repository / "data/cifake/images.npy").exists()

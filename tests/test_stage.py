@@ -1,0 +1,506 @@
+"""Stages on the command line: what goes in, what comes out, and one message for whatever a user can mend."""
+
+import csv
+import errno
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages import fetch, label, pack
+from whence import stage
+from whence.archive import kind, members, write
+from whence.errors import InputError
+from whence.files import replacing
+
+ROOT = Path(__file__).parents[1]
+FETCH = ("cinic10", "data/local/cinic10", "data/cinic10/archive")
+PACK = ("cinic10", "data/cinic10/archive", "data/cinic10/images.npy", "data/cinic10/index.csv")
+LABEL = ("cinic10", "data/cinic10/index.csv", "data/cinic10/labels.csv")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Stand in a folder of its own with a params.yaml that asks for a tiny sample; SIGTERM is left as it was."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    change(
+        {
+            "fetch.cinic10.sample": {"cifar": 1, "imagenet": 1, "seed": 3},
+            "fetch.cifake.sample": {"train": 2, "test": 1, "seed": 3},
+        },
+        (ROOT / "params.yaml").read_text(),
+    )
+    handler = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, handler)
+
+
+def change(values, text=None):
+    """Set dotted keys of ./params.yaml; a value of `...` takes the key away."""
+    params = yaml.safe_load(text or Path("params.yaml").read_text())
+    for path, value in values.items():
+        *folders, key = path.split(".")
+        section = params
+        for folder in folders:
+            section = section[folder]
+        if value is ...:
+            del section[key]
+        else:
+            section[key] = value
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+@pytest.fixture
+def command(here, capsys, monkeypatch):
+    """Return a function that runs a stage as its command line would: exit code, standard output, standard error."""
+
+    def run(main, *words):
+        monkeypatch.setattr(sys, "argv", ["stage", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            stage.run(main)
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def refusal(here, command):
+    """Return a function that returns a refused stage's message; it must leave all files as they were."""
+
+    def run(main, *words):
+        before = tree(here)
+        code, out, err = command(main, *words)
+        assert (code, out) == (1, "")
+        assert err.startswith("error: ")
+        assert "Traceback" not in err
+        assert tree(here) == before
+        return err.removeprefix("error: ")
+
+    return run
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def module(name, *words, **options):
+    """Run `python -m stages.<name>` in earnest."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    line = [sys.executable, "-m", f"stages.{name}", *words]
+    return subprocess.run(line, check=False, env=env, capture_output=True, text=True, **options)
+
+
+# How a stage ends
+
+
+def test_arguments_come_from_the_signature(command):
+    found = []
+
+    def main(dataset: str, source: Path, target: Path) -> None:
+        """Do something with files."""
+        found.extend([dataset, source, target])
+
+    assert command(main, "cinic10", "a b/c", "/d") == (0, "", "")
+    assert found == ["cinic10", Path("a b/c"), Path("/d")]
+    code, out, _ = command(main, "--help")
+    assert code == 0
+    assert "Do something with files." in out
+
+
+@pytest.mark.parametrize("words", [(), ("cinic10",), (*FETCH, "one too many"), ("--unknown", *FETCH)])
+def test_wrong_arguments_show_the_usage(command, words):
+    code, out, err = command(fetch.main, *words)
+    assert (code, out) == (2, "")
+    assert "Usage:" in err
+    assert re.search(r"Missing argument|unexpected extra argument|No such option", err)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InputError("data/x: bad; do this"), 1, "error: data/x: bad; do this\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device: free some space and run again"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 1, "Disk quota exceeded: free some space and run again"),
+        (OSError(errno.EFBIG, "File too large"), 1, "File too large: free some space and run again"),
+        (KeyboardInterrupt(), 130, "error: stopped: nothing is half-written, run again to go on\n"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_message(command, error, code, message):
+    def main() -> None:
+        raise error
+
+    found, out, err = command(main)
+    assert (found, out) == (code, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EIO, "Input/output error"), ZeroDivisionError()])
+def test_a_bug_keeps_its_traceback(here, monkeypatch, error):
+    def main() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(type(error)):
+        stage.run(main)
+
+
+def test_sigterm_ends_a_stage_as_ctrl_c_does(command, here):
+    def main() -> None:
+        with replacing(here / "output") as partial:
+            partial.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+    before = tree(here)
+    assert command(main) == (143, "", "error: stopped: nothing is half-written, run again to go on\n")
+    assert tree(here) == before
+
+
+# Files
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_file_appears_whole_or_not_at_all(tmp_path, error):
+    def fail(target):
+        with replacing(target) as partial:
+            assert partial.parent == target.parent
+            partial.write_text("half")
+            raise error
+
+    target = tmp_path / "new" / "file.txt"
+    with pytest.raises(error):
+        fail(target)
+    assert tree(tmp_path) == {}
+    with replacing(target) as partial:
+        assert not target.exists()
+        partial.write_text("whole")
+    assert tree(tmp_path) == {"new/file.txt": b"whole"}
+    with pytest.raises(error):
+        fail(target)
+    assert tree(tmp_path) == {"new/file.txt": b"whole"}
+
+
+def test_a_file_has_the_rights_that_the_umask_grants(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "file") as partial:
+            partial.write_text("x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+# fetch
+
+
+def test_the_sample_holds_what_was_asked(command, here):
+    assert command(fetch.main, *FETCH) == (0, "", "")
+    assert kind(here / FETCH[2]) == "tar"
+    assert len(list(members(here / FETCH[2]))) == 3 * 10 * 2
+    assert command(fetch.main, "cifake", "unused", "data/cifake/archive") == (0, "", "")
+    assert kind(here / "data/cifake/archive") == "zip"
+    assert len(list(members(here / "data/cifake/archive"))) == (2 + 1) * 10 * 2
+    assert sorted(tree(here)) == ["data/cifake/archive", "data/cinic10/archive", "params.yaml"]
+
+
+@pytest.mark.parametrize("container", ["tar", "zip"])
+@pytest.mark.parametrize("where", ["my/archive.bin", "my", "{here}/my/archive.bin", "{here}/my"])
+def test_a_local_archive_is_copied_as_it_is(command, here, where, container):
+    change({"source": "local"})
+    (here / "my").mkdir()
+    (here / "my" / ".gitkeep").touch()
+    write(here / "my" / "archive.bin", container, [("a.png", b"1")])
+    assert command(fetch.main, "cinic10", where.format(here=here), FETCH[2]) == (0, "", "")
+    assert (here / FETCH[2]).read_bytes() == (here / "my" / "archive.bin").read_bytes()
+    assert sorted(tree(here)) == ["data/cinic10/archive", "my/.gitkeep", "my/archive.bin", "params.yaml"]
+
+
+def test_a_local_folder_must_hold_one_file(refusal, here):
+    change({"source": "local"})
+    folder = here / "my"
+    folder.mkdir()
+    way_out = "name your archive with: dvc exp run -S source=local -S fetch.cinic10.archive=PATH\n"
+    (folder / ".gitkeep").touch()
+    assert refusal(fetch.main, "cinic10", "my", "out") == f"my: holds no archive; put exactly one there, or {way_out}"
+    (folder / "b.zip").touch()
+    (folder / "a.zip").touch()
+    message = refusal(fetch.main, "cinic10", "my", "out")
+    assert message == f"my: holds 2 files (a.zip, b.zip); put exactly one there, or {way_out}"
+
+
+@pytest.mark.parametrize("where", ["missing.zip", "{here}/missing.zip", "missing/folder"])
+def test_a_local_archive_that_does_not_exist_is_refused(refusal, here, where):
+    change({"source": "local"})
+    message = refusal(fetch.main, "cinic10", where.format(here=here), "new/out")
+    assert message.startswith(
+        f"{where.format(here=here)}: there is no such file or folder; name your archive with: dvc"
+    )
+
+
+@pytest.mark.parametrize("where", ["text.zip", "{here}/text.zip", "empty.tar", "nested"])
+def test_what_is_no_local_archive_is_refused(refusal, here, where):
+    change({"source": "local"})
+    (here / "text.zip").write_text("not a zip")
+    (here / "empty.tar").touch()
+    (here / "nested" / "deeper").mkdir(parents=True)
+    message = refusal(fetch.main, "cinic10", where.format(here=here), "new/out")
+    assert message.startswith(where.format(here=here))
+    assert "expected a .zip, .tar, .tar.gz or .tar.xz archive" in message
+
+
+def test_an_unknown_dataset_is_an_error(here):
+    done = module("fetch", "imagenet", "a", "new/out", cwd=here)
+    assert done.returncode == 1
+    assert "imagenet" in done.stderr
+    assert list(tree(here)) == ["params.yaml"]
+
+
+# params.yaml
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("source", "Sample", "source: got 'Sample': Input should be 'sample', 'local' or 'published'"),
+        ("source", None, "source: got None"),
+        ("source", ..., "'source' is missing"),
+        ("fetch", ..., "'fetch.cinic10' is missing"),
+        ("fetch", None, "'fetch.cinic10' is missing"),
+        ("fetch.cinic10", ..., "'fetch.cinic10' is missing: fetch holds cifake"),
+        ("fetch.cinic10", None, "fetch.cinic10: got None"),
+        ("fetch.cinic10", [1], "fetch.cinic10: got [1]"),
+        ("fetch.cinic10.archive", ..., "fetch.cinic10.archive: missing; add it"),
+        ("fetch.cinic10.archive", 7, "fetch.cinic10.archive: got 7"),
+        ("fetch.cinic10.archive", None, "fetch.cinic10.archive: got None"),
+        ("fetch.cinic10.url", "http://x", "fetch.cinic10.url: unknown key; known ones: archive, sample"),
+        ("fetch.cinic10.sample", ..., "fetch.cinic10.sample: missing; add it"),
+        ("fetch.cinic10.sample", 5, "fetch.cinic10.sample: got 5"),
+        ("fetch.cinic10.sample.seed", ..., "fetch.cinic10.sample.seed: missing; add it"),
+        ("fetch.cinic10.sample.cats", 1, "fetch.cinic10.sample.cats: unknown key; known ones: cifar, imagenet, seed"),
+        ("fetch.cinic10.sample.cifar", 0, "fetch.cinic10.sample.cifar: got 0"),
+        ("fetch.cinic10.sample.cifar", 1001, "fetch.cinic10.sample.cifar: got 1001"),
+        ("fetch.cinic10.sample.cifar", 2.0, "fetch.cinic10.sample.cifar: got 2.0"),
+        ("fetch.cinic10.sample.cifar", "2", "fetch.cinic10.sample.cifar: got '2'"),
+        ("fetch.cinic10.sample.cifar", True, "fetch.cinic10.sample.cifar: got True"),
+        ("fetch.cinic10.sample.seed", -1, "fetch.cinic10.sample.seed: got -1"),
+    ],
+)
+def test_fetch_refuses_wrong_settings_by_key(refusal, key, value, complaint):
+    change({key: value})
+    message = refusal(fetch.main, *FETCH)
+    assert message.startswith("params.yaml: ")
+    assert complaint in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("pack.cinic10", ..., "'pack.cinic10' is missing: pack holds cifake"),
+        ("pack.cinic10.modes", ..., "pack.cinic10.modes: missing; add it"),
+        ("pack.cinic10.modes", [], "pack.cinic10.modes: got []"),
+        ("pack.cinic10.modes", "RGB", "pack.cinic10.modes: got 'RGB'"),
+        ("pack.cinic10.modes", ["RGB", "CMYK"], "pack.cinic10.modes.1: got 'CMYK'"),
+        ("pack.cinic10.modes", [1], "pack.cinic10.modes.0: got 1"),
+        ("pack.cinic10.workers", 4, "pack.cinic10.workers: unknown key; known ones: modes"),
+    ],
+)
+def test_pack_refuses_wrong_settings_by_key(refusal, here, key, value, complaint):
+    write(here / "archive", "tar", [("a.png", b"never looked at")])
+    change({key: value})
+    message = refusal(pack.main, "cinic10", "archive", "new/images.npy", "new/index.csv")
+    assert message.startswith("params.yaml: ")
+    assert complaint in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("label.cinic10", ..., "'label.cinic10' is missing: label holds cifake"),
+        ("label.cinic10.valid_share", ..., "label.cinic10.valid_share: missing; add it"),
+        ("label.cinic10.valid_share", 0, "label.cinic10.valid_share: got 0"),
+        ("label.cinic10.valid_share", 1.0, "label.cinic10.valid_share: got 1.0"),
+        ("label.cinic10.valid_share", "0.1", "label.cinic10.valid_share: got '0.1'"),
+        ("label.cinic10.valid_share", float("nan"), "label.cinic10.valid_share: got nan"),
+        ("label.cinic10.cap", 0, "label.cinic10.cap: got 0"),
+        ("label.cinic10.cap", 5.5, "label.cinic10.cap: got 5.5"),
+        ("label.cinic10.cap", ..., "label.cinic10.cap: missing; add it"),
+        ("label.cinic10.seed", None, "label.cinic10.seed: got None"),
+        ("label.cinic10.seed", -3, "label.cinic10.seed: got -3"),
+        ("label.cinic10.sed", 1, "label.cinic10.sed: unknown key; known ones: valid_share, cap, seed"),
+    ],
+)
+def test_label_refuses_wrong_settings_by_key(refusal, here, key, value, complaint):
+    index(here, cinic10_paths())
+    change({key: value})
+    message = refusal(label.main, *LABEL)
+    assert message.startswith("params.yaml: ")
+    assert complaint in message
+
+
+def test_every_wrong_key_has_a_line(refusal):
+    change({"fetch.cinic10.sample.cifar": 0, "fetch.cinic10.sample.seed": "x", "fetch.cinic10.sample.more": 1})
+    lines = refusal(fetch.main, *FETCH).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [f"fetch.cinic10.sample.{k}" for k in ("cifar", "seed", "more")]
+    assert all(line.startswith("params.yaml: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"a: [1", "params.yaml: not valid YAML"),
+        (b"a: b: c", "params.yaml: not valid YAML"),
+        (b"\ta: 1", "params.yaml: not valid YAML"),
+        (b"a: \xff", "params.yaml: not valid YAML"),
+        (b"a: !!python/object:os.system {}", "params.yaml: not valid YAML"),
+        (b"", "params.yaml: expected sections such as 'train:', got NoneType"),
+        (b"- a\n- b\n", "params.yaml: expected sections such as 'train:', got list"),
+        (None, "params.yaml: cannot be read (No such file or directory); run from the repository's root"),
+    ],
+)
+@pytest.mark.parametrize(("main", "words"), [(fetch.main, FETCH), (pack.main, PACK), (label.main, LABEL)])
+def test_a_params_file_that_cannot_be_read_is_refused(refusal, main, words, content, complaint):
+    Path("params.yaml").unlink()
+    if content is not None:
+        Path("params.yaml").write_bytes(content)
+    assert refusal(main, *words).startswith(complaint)
+
+
+# pack
+
+
+def test_pack_says_how_many_images_there_are(command, here):
+    command(fetch.main, *FETCH)
+    assert command(pack.main, *PACK) == (0, "60 images\n", "")
+    with (here / PACK[3]).open() as handle:
+        assert len(list(csv.reader(handle))) == 61
+
+
+def test_pack_refuses_the_archive_of_another_dataset(refusal, here):
+    write(here / "archive", "zip", [("train/REAL/0001.jpg", b"")])
+    message = refusal(pack.main, "cinic10", "archive", "new/images.npy", "new/index.csv")
+    assert message.startswith("archive: 1 members cannot be used:\n  train/REAL/0001.jpg is neither a .png image nor")
+
+
+# label
+
+
+def cinic10_paths():
+    return [
+        f"{split}/{category}/{stem}.png"
+        for split in ("train", "valid", "test")
+        for category in ("cat", "dog")
+        for stem in ("cifar10-train-1", "n02121620_7")
+    ]
+
+
+def index(here, paths):
+    (here / "data" / "cinic10").mkdir(parents=True, exist_ok=True)
+    with (here / LABEL[1]).open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["path", "digest"])
+        writer.writerows((path, f"{k:032x}") for k, path in enumerate(paths))
+
+
+def test_label_counts_the_rows_of_each_split(command, here):
+    index(here, cinic10_paths())
+    code, out, err = command(label.main, *LABEL)
+    assert (code, err) == (0, "")
+    assert out == "train: 2 cifar, 2 imagenet\nvalid: 2 cifar, 2 imagenet\ntest: 2 cifar, 2 imagenet\n"
+    assert (here / LABEL[2]).read_text().startswith("path,split,official_split,category,domain,group,digest\n")
+
+
+@pytest.mark.parametrize(
+    ("keep", "complaint"),
+    [
+        (lambda path: not path.startswith("valid/"), "holds no image of split 'valid' and domain 'cifar'"),
+        (lambda path: not path.startswith("test/"), "holds no image of split 'test' and domain 'cifar'"),
+        (lambda path: "/n0" not in path, "holds no image of split 'train' and domain 'imagenet'"),
+        (lambda path: not path.startswith("test/") or "/n0" in path, "of split 'test' and domain 'cifar'"),
+    ],
+)
+def test_label_refuses_an_archive_that_lacks_a_split_or_a_domain(refusal, here, keep, complaint):
+    index(here, [path for path in cinic10_paths() if keep(path)])
+    message = refusal(label.main, *LABEL)
+    assert message.startswith(f"{LABEL[1]}: ")
+    assert complaint in message
+
+
+def test_label_shows_ten_of_the_names_that_fit_no_rule(refusal, here):
+    strangers = [f"train/lion/{k}.png" for k in range(1013)]
+    index(here, [*cinic10_paths(), *strangers])
+    message = refusal(label.main, *LABEL)
+    assert message.startswith(f"{LABEL[1]}: 1,013 names fit no rule of the published layout:\n  train/lion/0.png\n")
+    assert "train/lion/9.png\n  and 1,003 more\n" in message
+    assert "train/lion/10.png" not in message
+    assert "take these images out of the archive, or use the published one" in message
+
+
+def test_label_refuses_two_members_that_stand_for_one_path(refusal, here):
+    index(here, [*cinic10_paths(), "CINIC-10/train/cat/n02121620_7.png"])
+    message = refusal(label.main, *LABEL)
+    assert message.startswith(f"{LABEL[1]}: two members ")
+    assert message.endswith("stand for train/cat/n02121620_7.png; keep one of them\n")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"path,digest\na\n", b"\xff\xfe"])
+def test_label_refuses_what_is_no_index(refusal, here, content):
+    if content is not None:
+        index(here, [])
+        (here / LABEL[1]).write_bytes(content)
+    assert refusal(label.main, *LABEL).startswith(f"{LABEL[1]}: not a readable table")
+
+
+@pytest.mark.parametrize(("dataset", "share"), [("cinic10", 0.1), ("cifake", None)])
+def test_label_refuses_a_valid_share_that_does_not_fit_the_dataset(refusal, here, dataset, share):
+    cifake_paths = [f"{split}/{side}/1.jpg" for split in ("train", "test") for side in ("REAL", "FAKE")]
+    index(here, cinic10_paths() if dataset == "cinic10" else cifake_paths)
+    change({f"label.{dataset}.valid_share": share})
+    message = refusal(label.main, dataset, *LABEL[1:])
+    assert re.search(r"valid_share: .*this dataset has (its own|no) valid split; write ", message)
+
+
+# In earnest, in a process of its own
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "most"),
+    [("fetch", FETCH, 30_000), ("pack", PACK, 60_000), ("label", LABEL, 300)],
+)
+def test_a_full_disk_is_one_message_and_leaves_nothing(command, here, name, words, most):
+    """No file may grow beyond `most` bytes: that is how a full disk is played without one."""
+    if name != "fetch":
+        command(fetch.main, *FETCH)
+        command(pack.main, *PACK)
+        if name == "pack":
+            for output in PACK[2:]:
+                (here / output).unlink()
+    before = tree(here)
+    done = module(name, *words, cwd=here, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+    assert done.returncode == 1
+    assert done.stderr == "error: File too large: free some space and run again; nothing is half-written\n"
+    assert tree(here) == before
+
+
+def test_the_command_line_as_dvc_calls_it(here):
+    assert module("fetch", *FETCH, cwd=here).returncode == 0
+    done = module("pack", *PACK, cwd=here)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "60 images\n", "")
+    shutil.copy(here / PACK[1], here / "cut")
+    with (here / "cut").open("r+b") as handle:
+        handle.truncate(40_000)
+    done = module("pack", "cinic10", "cut", "new/images.npy", "new/index.csv", cwd=here)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"error: cut: truncated or corrupt after \S+ \(.+\); fetch or copy the archive again\n", done.stderr
+    )
+    assert list((here / "new").iterdir()) == []
