@@ -255,27 +255,26 @@ def test_every_cut_is_noticed(tmp_path, kind):
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[1:])
 def test_no_flipped_byte_changes_anything_in_silence(tmp_path, kind, flip):
-    """Either it is refused, or it stood where nothing is read from, such as the time; tar contents have no checksum."""
+    """Either it is refused, or it stood where nothing is read from, such as the time; a plain tar has a test below."""
     whole = packed(kind, SMALL)
-    contents = {*range(512, 512 + 150), *range(1536, 1536 + 5)} if kind == "tar" else set()
-    step = 7 if kind == "tar" else 1
     noticed = 0
-    for place in range(0, len(whole), step):
+    for place in range(len(whole)):
         damaged = bytearray(whole)
         damaged[place] ^= flip
         found = outcome(tmp_path / "flipped", damaged)
         refused = isinstance(found, str) and found.startswith(str(tmp_path / "flipped"))
-        assert refused or found == SMALL or place in contents, place
+        assert refused or found == SMALL, place
         noticed += refused
-    assert noticed > 0.3 * len(range(0, len(whole), step))
+    assert noticed > 0.3 * len(whole)
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
-def test_every_flipped_byte_of_a_tar_header_is_noticed(tmp_path, flip):
+def test_every_flipped_byte_of_a_tar_outside_of_contents_is_noticed(tmp_path, flip):
+    """In the headers, in the end mark and behind it: nothing in a tar could reveal a changed content."""
     whole = tar(SMALL)
-    for place in [*range(0, 512, 3), *range(1024, 1536, 5)]:
+    for place in [*range(0, 512, 4), *range(1024, 1536, 9), *range(2048, len(whole), 127)]:
         damaged = bytearray(whole)
         damaged[place] ^= flip
         message = refusal(tmp_path, damaged)

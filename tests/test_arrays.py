@@ -134,6 +134,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
             read(path)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 127), st.binary(min_size=1, max_size=20))
 def test_a_damaged_header_is_refused_or_read_as_numpy_reads_it(tmp_path_factory, place, instead):

@@ -271,9 +271,9 @@ def test_a_missing_split_and_domain_is_refused(tmp_path, missing):
 
 def test_a_share_is_refused_where_valid_exists_and_demanded_where_not(tmp_path):
     message = refusal(build, tmp_path, members(3, 3, splits=OWN_VALID), splits=OWN_VALID, valid_share=0.1)
-    assert message == "valid_share: got 0.1, but this dataset has its own valid split; write null"
+    assert message == "params.yaml: label: valid_share: got 0.1, but this dataset has its own valid split; write null"
     message = refusal(build, tmp_path, members(3, 3))
-    assert message.startswith("valid_share: got null, but this dataset has no valid split; write a share of train")
+    assert message.startswith("params.yaml: label: valid_share: got null, but this dataset has no valid split")
 
 
 @pytest.mark.parametrize(

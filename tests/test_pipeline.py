@@ -5,64 +5,19 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from repositories import FEW, ROOT, commit, edit, fresh, run
 
 from whence import rows
 from whence.features import spectrum
 from whence.settings import load
 
-ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.pipeline
-FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest"]
-QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-
-
-def run(folder, *command, code=0):
-    """Run a command in a folder; return what it printed."""
-    done = subprocess.run(
-        command,
-        check=False,
-        cwd=folder,
-        env=os.environ | QUIET,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}"
-    return done.stdout
-
-
-def commit(folder, message):
-    run(folder, "git", "add", "-A")
-    run(folder, "git", *AUTHOR, "commit", "-qm", message)
-
-
-def fresh(folder):
-    """Make a repository of the files that git knows here, as they are now, with nothing run yet."""
-    files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    for name in filter(None, files):
-        if (ROOT / name).exists() and not name.startswith(("metrics/", "plots/", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    run(folder, "git", "init", "-q", "-b", "main")
-    run(folder, "git", "config", "user.name", "test")
-    run(folder, "git", "config", "user.email", "test@example.org")
-    commit(folder, "as it is")
-    return folder
-
-
-def edit(folder, change):
-    """Apply `change` to the content of params.yaml."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    change(params)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def ran(output):
@@ -71,30 +26,6 @@ def ran(output):
 
 def metric(folder, key="fake-spectrum-logistic"):
     return json.loads((folder / f"metrics/{key}.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A repository with a tiny sample and four runs, reproduced and committed."""
-    folder = fresh(tmp_path_factory.mktemp("small") / "repository")
-
-    def shrink(params):
-        params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
-        params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
-        params["runs"] = {key: params["runs"][key] for key in FEW}
-        params["train"]["forest"]["trees"] = 5
-        params["evaluate"]["metrics"]["resamples"] = 50
-
-    edit(folder, shrink)
-    run(folder, "dvc", "repro")
-    commit(folder, "tiny sample, few runs")
-    return folder
-
-
-@pytest.fixture
-def repository(small, tmp_path):
-    """A copy of the small repository that a test may change: reproduced, committed, with its cache."""
-    return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
 
 
 def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):

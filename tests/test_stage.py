@@ -38,7 +38,7 @@ def here(tmp_path, monkeypatch):
         },
         (ROOT / "params.yaml").read_text(),
     )
-    handler = signal.getsignal(signal.SIGTERM)
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)
 

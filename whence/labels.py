@@ -11,7 +11,7 @@ from pydantic import Field
 from whence.errors import InputError
 from whence.names import Name
 from whence.rows import Labels
-from whence.settings import Section
+from whence.settings import PARAMS, Section
 from whence.tables import Strings, read_csv
 
 SHOWN = 10
@@ -91,11 +91,10 @@ def _carve_valid(labels: Labels, splits: Sequence[str], settings: Settings) -> N
     """Give `split` its valid rows; copies of training images leave valid, so that duplicates never cross."""
     if "valid" in splits:
         if settings.valid_share is not None:
-            raise InputError(
-                f"valid_share: got {settings.valid_share}, but this dataset has its own valid split; write null"
-            )
+            got = f"{PARAMS}: label: valid_share: got {settings.valid_share}"
+            raise InputError(f"{got}, but this dataset has its own valid split; write null")
     elif settings.valid_share is None:
-        raise InputError("valid_share: got null, but this dataset has no valid split; write a share of train, as 0.1")
+        raise InputError(f"{PARAMS}: label: valid_share: got null, but this dataset has no valid split; write 0.1, say")
     else:
         labels.split[_draw_groups(labels, settings.valid_share, np.random.default_rng([settings.seed, 1]))] = "valid"
     trained_on = np.unique(labels.group[labels.split == "train"])

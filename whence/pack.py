@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ from whence.files import replacing
 from whence.settings import Section
 
 BATCH = 256
+BATCH_BYTES = 1 << 24
 PASSED_OVER = re.compile(r"\.(md|txt|csv|html|pdf)$|(^|/)\.[^/]*$|^__MACOSX/", re.IGNORECASE)
 """Documents and hidden files that accompany the images."""
 SHOWN = 10
@@ -85,6 +86,8 @@ def _decoded(archive: Path, suffix: str, pixels: int, modes: list[str]) -> Itera
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise InputError(f"{archive}: a worker process was killed or ran out of memory; run again") from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -98,9 +101,14 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _obey() -> None:
-    """Leave Ctrl-C to the parent, and end when it has ended, were it killed: no worker waits for ever."""
+    """Leave signals to the parent, and end when it has ended, were it killed: no worker waits for ever.
+
+    A group of its own, since the executor waits for ever too when a worker dies while it sends a result.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform != "win32":
+        os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -120,6 +128,14 @@ def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _batches(images: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
-    iterator = iter(images)
-    while batch := list(islice(iterator, BATCH)):
+    """Yield lists of at most `BATCH` images, fewer where they hold more than `BATCH_BYTES`."""
+    batch: list[tuple[str, bytes]] = []
+    held = 0
+    for image in images:
+        batch.append(image)
+        held += len(image[1])
+        if len(batch) == BATCH or held > BATCH_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
         yield batch

@@ -12,6 +12,7 @@ import typer
 from whence.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def run(main: Callable[..., None]) -> None:
@@ -33,9 +34,11 @@ def _civil(main: Callable[..., None]) -> Callable[..., None]:
         except InputError as error:
             _end(str(error), 1)
         except OSError as error:
-            if error.errno not in FULL:
-                raise
-            _end(f"{error.strerror}: free some space and run again; nothing is half-written", 1)
+            if error.errno in FULL:
+                _end(f"{error.strerror}: free some space and run again; nothing is half-written", 1)
+            if error.errno in DENIED:
+                _end(f"{error.filename}: {error.strerror}; change who may write there and run again", 1)
+            raise
         except KeyboardInterrupt as stop:
             _end("stopped: nothing is half-written, run again to go on", 128 + int(*stop.args or (signal.SIGINT,)))
 

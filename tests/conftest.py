@@ -1,0 +1,31 @@
+"""Fixtures for the tests that run the pipeline."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from repositories import FEW, commit, edit, fresh, run
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A repository with a tiny sample and four runs, reproduced and committed."""
+    folder = fresh(tmp_path_factory.mktemp("small") / "repository")
+
+    def shrink(params):
+        params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
+        params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
+        params["runs"] = {key: params["runs"][key] for key in FEW}
+        params["train"]["forest"]["trees"] = 5
+        params["evaluate"]["metrics"]["resamples"] = 50
+
+    edit(folder, shrink)
+    run(folder, "dvc", "repro")
+    commit(folder, "tiny sample, few runs")
+    return folder
+
+
+@pytest.fixture
+def repository(small, tmp_path):
+    """A copy of the small repository that a test may change: reproduced, committed, with its cache."""
+    return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))

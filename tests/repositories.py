@@ -1,0 +1,54 @@
+"""Repositories in temporary folders, for tests that ask DVC itself."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest"]
+QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+
+
+def run(folder, *command, code=0):
+    """Run a command in a folder; return what it printed."""
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=folder,
+        env=os.environ | QUIET,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}"
+    return done.stdout
+
+
+def commit(folder, message):
+    run(folder, "git", "add", "-A")
+    run(folder, "git", *AUTHOR, "commit", "-qm", message)
+
+
+def fresh(folder):
+    """Make a repository of the files that git knows here, as they are now, with nothing run yet."""
+    files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).exists() and not name.startswith(("metrics/", "plots/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "config", "user.name", "test")
+    run(folder, "git", "config", "user.email", "test@example.org")
+    commit(folder, "as it is")
+    return folder
+
+
+def edit(folder, change):
+    """Apply `change` to the content of params.yaml."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    change(params)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

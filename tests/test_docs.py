@@ -1,0 +1,50 @@
+"""The documentation's commands work, in the order in which it gives them."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from repositories import ROOT, run
+
+PLACEHOLDERS = {"/path/to/CINIC-10.tar.gz": "cinic10", "/path/to/archive.zip": "cifake"}
+SET_UP = ("make repro", "make test", "git clone", "cd ", ". .venv")
+"""Commands that other tests run, or that the test itself stands for."""
+
+
+def commands(page):
+    """Return the lines that begin with a prompt in the page's console blocks, continuation lines joined."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.removeprefix("$ ").split(" #")[0].strip() for line in lines if line.startswith("$ ")]
+
+
+@pytest.mark.pipeline
+def test_the_commands_of_the_readme_run(repository, tmp_path):
+    todo = "\n".join(command for command in commands("README.md") if not command.startswith(SET_UP))
+    for placeholder, dataset in PLACEHOLDERS.items():
+        archive = shutil.copy(repository / f"data/{dataset}/archive", tmp_path / Path(placeholder).name)
+        assert placeholder in todo
+        todo = todo.replace(placeholder, str(archive))
+    for command in todo.splitlines():
+        run(repository, *shlex.split(command))
+
+
+def test_make_targets_named_in_the_documentation_exist():
+    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/results.md"))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z]+)", text)) | {c.split()[1] for c in commands("README.md") if c[:5] == "make "}
+    assert {"repro", "test", "help", "bench"} <= named <= targets
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
+        assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_the_readme_tells_every_stage():
+    stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    assert stages == set(re.findall(r"^\| `(\w+)` \| ", (ROOT / "README.md").read_text(), re.MULTILINE)) & stages
