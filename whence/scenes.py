@@ -3,6 +3,8 @@
 Only 8-bit Pillow operations and elementwise + − × ÷ are used, so that every machine draws the same bytes.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -20,6 +22,15 @@ PIXELS = 32
 ROWS, COLUMNS = np.arange(SIDE, dtype=np.float32)[:, None], np.arange(SIDE, dtype=np.float32)[None]
 FRAME = np.clip(np.arange(-1, PIXELS + 1), 0, PIXELS - 1)
 """Indexes that repeat the first and the last row or column once."""
+
+
+class Tile(NamedTuple):
+    """The place of a drawn image: image `i` of its cell does not depend on how many the cell holds."""
+
+    split: str
+    category: str
+    domain: str
+    i: int
 
 
 def draw(category: str, rng: np.random.Generator) -> Image.Image:

@@ -9,7 +9,6 @@ test. Every file is a JPEG of quality 75. Kaggle: birdy654/cifake-real-and-ai-ge
 import io
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from whence import scenes
 from whence.names import CATEGORIES, Name
+from whence.scenes import Tile
 from whence.settings import Section
 
 PIXELS = 32
@@ -63,15 +63,6 @@ class Sample(Section):
     train: int = Field(ge=1, le=5000)
     test: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0)
-
-
-class Tile(NamedTuple):
-    """The place of a drawn image: image `i` of its cell does not depend on how many the cell holds."""
-
-    split: str
-    category: str
-    domain: str
-    i: int
 
 
 def draw(settings: Sample) -> Iterator[tuple[str, bytes]]:

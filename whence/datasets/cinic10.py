@@ -9,7 +9,6 @@ BayesWatch/cinic-10, is under the MIT license; the ImageNet part stays under Ima
 import io
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from whence import scenes
 from whence.names import CATEGORIES, Name
+from whence.scenes import Tile
 from whence.settings import Section
 
 PIXELS = 32
@@ -61,15 +61,6 @@ class Sample(Section):
     cifar: int = Field(ge=1, le=1000)
     imagenet: int = Field(ge=1, le=7000)
     seed: int = Field(ge=0)
-
-
-class Tile(NamedTuple):
-    """The place of a drawn image: image `i` of its cell does not depend on how many the cell holds."""
-
-    split: str
-    category: str
-    domain: str
-    i: int
 
 
 PLACEHOLDER = Tile("train", "automobile", "imagenet", 8)
