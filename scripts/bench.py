@@ -3,6 +3,7 @@
 `make bench` takes the drawn sample; `make bench DATA=folder` takes cifake.tar.xz from a folder of real archives.
 """
 
+import shutil
 import statistics
 import subprocess
 import sys
@@ -51,8 +52,10 @@ def bench_pack(source: Path, folder: Path) -> None:
             return seconds(lambda: load(Path(unpacked)))
 
     def load(unpacked: Path) -> None:
-        tool = ["tar", "xf", str(source), "-C"] if archive.kind(source) != "zip" else ["unzip", "-q", str(source), "-d"]
-        subprocess.run([*tool, str(unpacked)], check=True)
+        if archive.kind(source) == "zip":
+            shutil.unpack_archive(source, unpacked, "zip")
+        else:
+            subprocess.run(["tar", "xf", str(source), "-C", str(unpacked)], check=True)
         for split in ("train", "test"):
             images = torchvision.datasets.ImageFolder(str(unpacked / split), torchvision.transforms.ToTensor())
             for _ in torch.utils.data.DataLoader(images, batch_size=256, num_workers=WORKERS):

@@ -109,6 +109,11 @@ def test_every_entry_module_has_its_section_and_every_section_its_module(section
     assert modules == set(PARAMS[section])
 
 
+def test_every_dataset_is_switched_on_in_every_section():
+    for section in ("fetch", "pack", "label"):
+        assert list(PARAMS[section]) == PARAMS["datasets"]
+
+
 def test_runs_name_what_exists():
     datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], "images"}
     for key, content in PARAMS["runs"].items():
