@@ -155,7 +155,8 @@ def test_allowed_modes_are_converted(packed):
 # What is passed over, and what is refused
 
 DOCUMENTS = [
-    "README.md", "train/notes.TXT", "list.csv", "a/index.html", "paper.pdf", ".DS_Store", "train/.hidden", ".gitignore",
+    "READ.md", "README", "a/LICENSE", "train/notes.TXT", "list.csv", "a/index.html", "paper.pdf",
+    ".DS_Store", "train/.hidden", ".gitignore",
     "__MACOSX/train/1.png", "__MACOSX/train/._2.png", "train/._3.png", "train/.4.png",
 ]  # fmt: skip
 
@@ -168,7 +169,7 @@ def test_documents_and_hidden_files_are_passed_over(packed):
     assert [path for path, _ in table] == ["train/0.png", "train/1.png", "train/2.png"]
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.PNG", "a.jpg", "Thumbs.db", "README", "data.npy", "x.md.zip"])
+@pytest.mark.parametrize("name", ["a.gif", "a.PNG", "a.jpg", "Thumbs.db", "data.npy", "x.md.zip"])
 def test_anything_else_is_refused_by_name(refusal, name):
     message = refusal([*named(2), (name, picture(1))])
     assert f": 1 members cannot be used:\n  {name} is neither a .png image nor a document\n" in message

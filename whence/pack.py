@@ -28,7 +28,7 @@ from whence.settings import Section
 
 BATCH = 256
 BATCH_BYTES = 1 << 24
-PASSED_OVER = re.compile(r"\.(md|txt|csv|html|pdf)$|(^|/)\.[^/]*$|^__MACOSX/", re.IGNORECASE)
+PASSED_OVER = re.compile(r"\.(md|txt|csv|html|pdf)$|(^|/)(\.[^/]*|readme|licen[cs]e)$|^__MACOSX/", re.IGNORECASE)
 """Documents and hidden files that accompany the images."""
 SHOWN = 10
 
