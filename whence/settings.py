@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from whence.errors import InputError
 
@@ -114,9 +114,10 @@ def _explain(where: str, detail: Any, cls: type[BaseModel]) -> str:
 def _known(kind: Any, path: tuple[str | int, ...]) -> list[str]:
     """Return the keys of the settings class that stands at `path` within `kind`."""
     for key in path:
-        if issubclass(kind, RootModel):
-            kind = kind.model_fields["root"].annotation
-        kind = kind.model_fields[key].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+        fields = getattr(kind, "model_fields", None)
+        if fields and "root" in fields:
+            kind, fields = fields["root"].annotation, None
+        kind = fields[key].annotation if fields else get_args(kind)[-1]
     return list(kind.model_fields)
 
 
