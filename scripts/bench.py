@@ -3,6 +3,7 @@
 `make bench` takes the drawn sample; `make bench DATA=folder` takes cifake.tar.xz from a folder of real archives.
 """
 
+import importlib
 import shutil
 import statistics
 import subprocess
@@ -11,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,8 @@ from whence.datasets import cifake
 
 ROUNDS = 3
 WORKERS = 2
+TRAINED = 20_000
+"""Most images of the training benchmark."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -52,10 +57,7 @@ def bench_pack(source: Path, folder: Path) -> None:
             return seconds(lambda: load(Path(unpacked)))
 
     def load(unpacked: Path) -> None:
-        if archive.kind(source) == "zip":
-            shutil.unpack_archive(source, unpacked, "zip")
-        else:
-            subprocess.run(["tar", "xf", str(source), "-C", str(unpacked)], check=True)
+        unpack(source, unpacked)
         for split in ("train", "test"):
             images = torchvision.datasets.ImageFolder(str(unpacked / split), torchvision.transforms.ToTensor())
             for _ in torch.utils.data.DataLoader(images, batch_size=256, num_workers=WORKERS):
@@ -88,6 +90,127 @@ def bench_bootstrap() -> None:
     compare("bootstrap of 20,000 rows", ours, theirs, section.resamples, "resamples")
 
 
+def print_nothing(_: object) -> None:
+    """Take a history and do nothing with it."""
+
+
+def unpack(source: Path, folder: Path) -> None:
+    """Unpack an archive with the quickest tool at hand."""
+    if archive.kind(source) == "zip":
+        shutil.unpack_archive(source, folder, "zip")
+    else:
+        subprocess.run(["tar", "xf", str(source), "-C", str(folder)], check=True)
+
+
+def recipe(name: str, **changes: Any) -> tuple[ModuleType, Any]:
+    """Return the module of a network, and its section of params.yaml with changes."""
+    module = importlib.import_module(f"whence.classifiers.{name}")
+    return module, module.Settings.model_validate(settings.value(f"train.{name}") | changes)
+
+
+def bench_training(source: Path, folder: Path) -> None:
+    """One epoch of `small` against the plain loop that tutorials show: the same network, optimizer and augmentation."""
+    import torch
+    import torchvision
+    from torchvision.transforms import v2
+
+    from whence.estimators.network import trainer
+
+    unpack(source, folder / "unpacked")
+    side = folder / "unpacked" / "train"
+    augmented = v2.Compose(
+        [
+            v2.PILToTensor(),
+            v2.RandomHorizontalFlip(),
+            v2.RandomCrop(32, padding=2, padding_mode="reflect"),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.5] * 3, [0.25] * 3),
+        ]
+    )
+    files = torchvision.datasets.ImageFolder(str(side), augmented)
+    few = torch.randperm(len(files), generator=torch.Generator().manual_seed(0))[:TRAINED].tolist()
+    module, section = recipe("small", epochs=1, optimizer="sgd", learning_rate=0.01, mirror_at_test=False)
+    images = torch.stack([v2.functional.pil_to_tensor(files.loader(files.samples[k][0])) for k in few])
+    data = trainer.Data(images.permute(0, 2, 3, 1).contiguous(), torch.tensor([files.targets[k] for k in few]))
+    nothing = trainer.Data(data.images[:1], data.y[:1])
+    scale = trainer.Scale((127.5,) * 3, (63.75,) * 3)
+
+    def ours() -> float:
+        net = module.build((32, 32, 3), 1, section).to(memory_format=torch.channels_last)
+        kept = folder / "checkpoint"
+        kept.unlink(missing_ok=True)
+        return seconds(lambda: trainer.train(net, scale, data, nothing, section, 0, kept, print_nothing))
+
+    def theirs() -> float:
+        net = module.build((32, 32, 3), 1, section)
+        mover = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.01, momentum=0.9, nesterov=True)
+        loader = torch.utils.data.DataLoader(
+            torch.utils.data.Subset(files, few), section.batch, shuffle=True, num_workers=WORKERS
+        )
+
+        def epoch() -> None:
+            for x, y in loader:
+                mover.zero_grad()
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x).squeeze(1), y.float())
+                loss.backward()  # type: ignore[no-untyped-call]
+                mover.step()
+
+        return seconds(epoch)
+
+    compare(f"training of small, {len(few):,} images", ours, theirs, len(few), "images")
+
+
+def bench_peak() -> None:
+    """ResNet-18 in training at 32 px, its floating-point operations as a share of the measured matrix-product peak."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from whence.estimators.network import optimizers, trainer
+    from whence.estimators.network.device import device, half
+
+    where = device()
+    side = 8192 if where.type == "cuda" else 2048
+    module, section = recipe("resnet18", epochs=1, optimizer="sgd", batch=1024 if where.type == "cuda" else 128)
+    net = module.build((32, 32, 3), 1, section).to(where, memory_format=torch.channels_last)
+    with FlopCounterMode(display=False) as counter, half(where):
+        net(torch.zeros(2, 3, 32, 32, device=where)).sum().backward()
+    per_image = counter.get_total_flops() / 2
+    count = section.batch * (100 if where.type == "cuda" else 6)
+    data = trainer.Data(
+        torch.randint(256, (count, 32, 32, 3), dtype=torch.uint8, device=where),
+        torch.randint(2, (count,), device=where),
+    )
+    matrix = torch.randn(side, side, device=where, dtype=torch.bfloat16)
+
+    def sync() -> None:
+        if where.type == "cuda":
+            torch.cuda.synchronize()
+
+    def product() -> None:
+        for _ in range(20):
+            matrix @ matrix
+        sync()
+
+    def epoch() -> None:
+        movers = optimizers.build("sgd", net, 0.01, 0.0)
+        trainer._epoch(net, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, movers, 0, 1)
+        sync()
+
+    product()
+    epoch()
+    shares = []
+    for _ in range(ROUNDS):
+        peak = 20 * 2 * side**3 / seconds(product)
+        rate = count / seconds(epoch)
+        shares.append((rate * per_image / peak, rate, peak))
+    share, rate, peak = sorted(shares)[ROUNDS // 2]
+    print(
+        f"training of ResNet-18 at 32 px on {where.type}: {rate:,.0f} images/s, {share:.0%} of the "
+        f"{peak / 1e9:,.0f} GFLOP/s of a bf16 matrix product",
+        flush=True,
+    )
+
+
 def bench_repro(folder: Path) -> None:
     """A fresh clone: the whole sample, then nothing to do."""
     clone = folder / "clone"
@@ -109,6 +232,8 @@ def main(data: Path | None) -> None:
             sample = settings.load("fetch.cifake.sample", cifake.Sample)
             archive.write(source, cifake.CONTAINER, cifake.draw(sample))
         bench_pack(source, folder)
+        bench_training(source, folder)
+        bench_peak()
         bench_bootstrap()
         bench_repro(folder)
 

@@ -16,7 +16,6 @@ from whence.tasks import Task
 
 MIN_BIN = 10
 """A calibration bin of fewer rows shows noise."""
-SOURCES = {"sample": "drawn sample, not real data", "local": "local archive", "published": "published archive"}
 
 
 def main(
@@ -26,31 +25,44 @@ def main(
     precision_recall: Path,
     reliability: Path,
     confusion: Path,
+    training: Path,
     leaderboard: Path,
     all_roc: Path,
     all_precision_recall: Path,
     all_confusion: Path,
+    all_training: Path,
     curves_picture: Path,
     leaderboard_picture: Path,
     confusion_picture: Path,
+    training_picture: Path,
 ) -> None:
-    """Read one file per run from each folder; write the leaderboard, the gathered tables (csv) and pictures (png)."""
+    """Read one file per run from each folder; write the leaderboard, the gathered tables (csv) and pictures (png).
+
+    `training` holds a folder for each kind of run, that DVC may draw the networks alone.
+    """
     question = settings.load(f"tasks.{task}", Task)
-    names = runs.of_task(task)
-    if not names:
+    listed = runs.of_task(task)
+    if not listed:
         raise InputError(f"{settings.PARAMS}: runs: none is of task {task!r}; add one, or take the task out of 'tasks'")
-    board = _leaderboard(full, names)
+    board = _leaderboard(full, list(listed))
     order = board["run"].tolist()
     folders = {"roc": roc, "pr": precision_recall, "reliability": reliability, "confusion": confusion}
     tables = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
+    tables["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
     _write(leaderboard, board)
-    for path, kind in ((all_roc, "roc"), (all_precision_recall, "pr"), (all_confusion, "confusion")):
+    for path, kind in (
+        (all_roc, "roc"),
+        (all_precision_recall, "pr"),
+        (all_confusion, "confusion"),
+        (all_training, "training"),
+    ):
         _write(path, pd.concat(tables[kind], names=["run"]).reset_index("run"))
     title = _title(task, question, board)
     for picture, figure in (
         (curves_picture, _curves(title, question, tables, board)),
         (leaderboard_picture, _standings(title, board)),
         (confusion_picture, _confusions(title, tables["confusion"])),
+        (training_picture, pictures.training(title, tables["training"])),
     ):
         with replacing(picture) as partial:
             pictures.save(figure, partial)
@@ -75,9 +87,8 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 
 def _title(task: str, question: Task, board: pd.DataFrame) -> str:
-    source = SOURCES.get(str(settings.value("source")), "")
     rows = f"{board['official_n'].iat[0]:,} test rows, {board['clean_n'].iat[0]:,} of them clean"
-    return f"{task}: {question.question}\n{question.dataset} ({source}), {rows}"
+    return f"{task}: {question.question}\n{question.dataset} ({runs.source()}), {rows}"
 
 
 def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFrame) -> Any:
@@ -127,7 +138,7 @@ def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
         axes.axis("off")
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         pictures.draw_confusion(axes, table, name)
-    figure.supxlabel("predicted")
+    figure.supxlabel("predicted; of several seeds the counts are those of all together")
     figure.supylabel("actual")
     return figure
 

@@ -4,14 +4,14 @@ import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, curves, metrics, models, rows, settings, tables
+from whence import arrays, curves, metrics, rows, settings, tables
+from whence.errors import InputError
 from whence.files import replacing
 from whence.stage import run
 from whence.tasks import Task
@@ -28,25 +28,28 @@ class Settings(settings.Section):
 
 
 class Scored(NamedTuple):
-    """The rows that were scored, valid and test: a column each, (n,)."""
+    """The rows that were scored, valid and test: a column each, (n,), and a score for each member of the model."""
 
     row: NDArray[np.int64]
     split: tables.Strings
     clean: NDArray[np.bool_]
     positive: NDArray[np.bool_]
     score: NDArray[np.float64]
+    """(members, n): the probability of the positive class."""
 
     def where(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Return truth and score of the rows under a mask."""
-        return self.positive[mask], self.score[mask]
+        """Return truth and scores of the rows under a mask."""
+        return self.positive[mask], self.score[:, mask]
 
 
 def main(
     task: str,
+    kind: str,
     classifier: str,
     labels: Path,
     features: Path,
-    model: Path,
+    weights: Path,
+    card: Path,
     scores: Path,
     headline: Path,
     full: Path,
@@ -56,33 +59,35 @@ def main(
     confusion: Path,
 ) -> None:
     """Score the valid and test rows with a model of `classifier`; write scores and curves (csv), metrics (json)."""
-    module = importlib.import_module(f"whence.classifiers.{classifier}")
+    entry = importlib.import_module(f"whence.classifiers.{classifier}")
+    estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
     section, question = settings.load("evaluate", Settings), settings.load(f"tasks.{task}", Task)
     table, array = rows.read(labels), arrays.read(features)
     rows.check_aligned(table, array, features)
     opened = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
-    score = np.concatenate(list(_scores(module, models.load(model), array, opened)))
-    clean, positive = rows.clean(table), question.target(table)
+    model = estimator.Estimator.load(entry, weights, card)
+    if model.classes_.tolist() != question.classes:
+        raise InputError(f"{card}: tells {model.classes_.tolist()} apart, expected {question.classes}; run dvc repro")
+    score = np.concatenate(list(_scores(model, array, opened)), axis=1)
+    clean, positive = rows.clean(table), question.target(table) == question.positive
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
     _write_metrics(scored, section.metrics, headline, full)
     _write_scores(scored, table.path[opened], question, scores)
     truth, score = scored.where(scored.split == "test")
+    pooled = np.tile(truth, len(score)), score.ravel()  # curves take the rows of all members together
     for path, columns in (
-        (roc, curves.roc(truth, score, section.curve_points)),
-        (precision_recall, curves.precision_recall(truth, score, section.curve_points)),
-        (reliability, curves.reliability(truth, score, section.metrics.ece_bins)),
-        (confusion, _confusion(truth, score, question)),
+        (roc, curves.roc(*pooled, section.curve_points)),
+        (precision_recall, curves.precision_recall(*pooled, section.curve_points)),
+        (reliability, curves.reliability(*pooled, section.metrics.ece_bins)),
+        (confusion, _confusion(*pooled, question)),
     ):
         tables.write_csv(path, columns)
 
 
-def _scores(
-    module: ModuleType, learnt: models.Learnt, array: NDArray[Any], chosen: NDArray[np.int64]
-) -> Iterator[NDArray[np.float64]]:
-    """Yield the probability of the positive class, block by block, so that images need not fit in memory."""
+def _scores(model: Any, array: NDArray[Any], chosen: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    """Yield (members, rows) the probability of the positive class, block by block: images need not fit in memory."""
     for start in range(0, len(chosen), BLOCK):
-        block = array[chosen[start : start + BLOCK]]
-        yield module.score(learnt, block.reshape(len(block), -1))
+        yield model.member_proba(array[chosen[start : start + BLOCK]])[:, :, 1]
 
 
 def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, full: Path) -> None:
@@ -99,21 +104,19 @@ def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, fu
 
 
 def _write_scores(scored: Scored, path: tables.Strings, question: Task, target: Path) -> None:
-    classes = np.array([question.negative, question.positive])
     columns = {
         "row": scored.row,
         "path": path,
         "split": scored.split,
         "clean": scored.clean,
-        "actual": classes[scored.positive.astype(int)],
-        "predicted": classes[(scored.score >= metrics.THRESHOLD).astype(int)],
-        "score": scored.score.round(metrics.DECIMALS),
+        "actual": np.array(question.classes)[scored.positive.astype(int)],
     }
-    tables.write_csv(target, columns)
+    members = {f"score_{k}": score.round(metrics.DECIMALS) for k, score in enumerate(scored.score)}
+    tables.write_csv(target, columns | members)
 
 
 def _confusion(positive: NDArray[np.bool_], score: NDArray[np.float64], question: Task) -> curves.Columns:
-    classes = np.array([question.negative, question.positive])
+    classes = np.array(question.classes)
     counts = curves.confusion(positive, score >= metrics.THRESHOLD)
     return {"actual": classes.repeat(2), "predicted": np.tile(classes, 2), "count": counts.ravel()}
 

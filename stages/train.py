@@ -1,23 +1,40 @@
 """Fit one classifier to one kind of features for one task. The valid rows choose; the test rows stay sealed."""
 
 import importlib
+import os
 from pathlib import Path
 
-from whence import arrays, models, rows, settings
+import numpy as np
+
+from whence import arrays, rows, settings, tables, tasks
 from whence.stage import run
-from whence.tasks import Task
 
 
-def main(task: str, classifier: str, labels: Path, features: Path, target: Path) -> None:
-    """Read `labels` (csv) and `features` (.npy, N×…), row by row the same images; write what was learnt (.npz)."""
-    module = importlib.import_module(f"whence.classifiers.{classifier}")
-    section = settings.load(f"train.{classifier}", module.Settings)
+def main(
+    section: str, kind: str, classifier: str, labels: Path, features: Path, weights: Path, card: Path, training: Path
+) -> None:
+    """Read `labels` (csv) and `features` (.npy, N×…), row by row the same images; write the model.
+
+    `section` says what is asked: tasks.<name> or objects.<name>. `training` (csv) gets a line per seed and epoch, as
+    they end; a classical model has one line.
+    """
+    entry = importlib.import_module(f"whence.classifiers.{classifier}")
+    estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
+    wanted, asked = settings.load(f"train.{classifier}", entry.Settings), tasks.load(section)
     table, array = rows.read(labels), arrays.read(features)
     rows.check_aligned(table, array, features)
-    positive = settings.load(f"tasks.{task}", Task).target(table)
-    train, valid = (rows.take(array, positive, table.split == split) for split in ("train", "valid"))
-    models.save(module.fit(train, valid, section), target)
-    print(f"{classifier}: {len(train.y):,} rows to learn from, {len(valid.y):,} to choose by")
+    target, chosen = asked.target(table), asked.chosen(table)
+    classes = asked.classes if isinstance(asked, tasks.Task) else np.unique(target[chosen])
+    train, valid = (rows.take(array, target, chosen & (table.split == split)) for split in ("train", "valid"))
+
+    def log(history: dict[str, list[float]]) -> None:
+        columns = {name: np.array(column) for name, column in history.items()}
+        tables.write_csv(training, columns)
+
+    model = estimator.Estimator(entry, wanted, log).fit(*train, *valid, classes)
+    model.save(weights, card)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
+        print(f"{classifier}: {len(train[1]):,} rows to learn from, {len(valid[1]):,} to choose by")
 
 
 if __name__ == "__main__":

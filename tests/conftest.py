@@ -4,19 +4,22 @@ import shutil
 from pathlib import Path
 
 import pytest
-from repositories import FEW, commit, edit, fresh, run
+from repositories import FEW, FEW_OBJECTS, commit, edit, fresh, run
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """A repository with a tiny sample and four runs, reproduced and committed."""
+    """A repository with a tiny sample and few runs, reproduced and committed."""
     folder = fresh(tmp_path_factory.mktemp("small") / "repository")
 
     def shrink(params):
         params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
         params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
         params["runs"] = {key: params["runs"][key] for key in FEW}
+        params["object_runs"] = {key: params["object_runs"][key] for key in FEW_OBJECTS}
         params["train"]["forest"]["trees"] = 5
+        for name in ("mlp", "lenet"):
+            params["train"][name] |= {"epochs": 2, "batch": 32}
         params["evaluate"]["metrics"]["resamples"] = 50
 
     edit(folder, shrink)

@@ -8,18 +8,19 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest"]
+FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest", "fake-mlp"]
+FEW_OBJECTS = ["objects-real-lenet"]
 QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 
 
-def run(folder, *command, code=0):
+def run(folder, *command, code=0, **environment):
     """Run a command in a folder; return what it printed."""
     done = subprocess.run(
         command,
         check=False,
         cwd=folder,
-        env=os.environ | QUIET,
+        env=os.environ | QUIET | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

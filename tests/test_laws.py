@@ -10,14 +10,17 @@ import yaml
 from dvc.repo import Repo
 
 from whence import settings
-from whence.runs import Run
-from whence.tasks import Task
+from whence.runs import ObjectRun, Run
+from whence.tasks import Objects, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = settings.read(ROOT / "params.yaml")
+STUDY = settings.read(ROOT / "study.yaml")
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers")
+OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
+UNITS = sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__")
+"""Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together."""
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +61,29 @@ def closure(script, words):
             continue
         files.add(path)
         modules, packages = direct_imports(path)
-        modules |= {f"{package}.{word}" for package in packages for word in words if module_file(f"{package}.{word}")}
-        todo += [module_file(module) for module in modules]
-    return {str(path.relative_to(ROOT)) for path in files}
+        named = {f"{package}.{word}{end}" for package in packages for word in words for end in ("", ".estimator")}
+        todo += [module_file(module) for module in modules | named if module_file(module)]
+    return {str((path.parent if path.parent in UNITS else path).relative_to(ROOT)) for path in files}
+
+
+def code(stage):
+    """The local code that a stage declares: modules, and folders of them."""
+    return {dep.def_path for dep in stage.deps if dep.def_path.startswith(("stages/", "whence/"))}
 
 
 def test_deps_are_the_transitive_local_imports(stages):
     for name, stage in stages.items():
         words = stage.cmd.split()
         script = words[2].replace(".", "/") + ".py"
-        declared = {dep.def_path for dep in stage.deps if dep.def_path.endswith(".py")}
-        assert declared == closure(script, words), name
+        assert code(stage) == closure(script, words), name
 
 
 def test_every_stage_script_and_module_is_used(stages):
-    declared = {dep.def_path for stage in stages.values() for dep in stage.deps if dep.def_path.endswith(".py")}
-    written = {str(path.relative_to(ROOT)) for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")}
+    """By the listed runs; of the classifiers only some are, and those of the study are used by it."""
+    declared = set().union(*(code(stage) for stage in stages.values()))
+    declared |= {f"whence/classifiers/{run['classifier']}.py" for run in all_runs(STUDY)}
+    files = [path for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")]
+    written = {str((path.parent if path.parent in UNITS else path).relative_to(ROOT)) for path in files}
     assert written == declared
 
 
@@ -84,8 +94,9 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import evaluate, fetch
+    from stages import evaluate, evaluate_objects, fetch
     from whence import labels, pack
+    from whence.estimators.network import recipe
 
     for dataset, section in PARAMS["fetch"].items():
         module = importlib.import_module(f"whence.datasets.{dataset}")
@@ -98,7 +109,11 @@ def test_each_section_exists_and_fits_its_settings_class():
             settings.check(section, importlib.import_module(f"whence.{package}.{name}").Settings, name)
     for name, section in PARAMS["tasks"].items():
         settings.check(section, Task, name)
+    for name, section in PARAMS["objects"].items():
+        settings.check(section, Objects, name)
+    settings.check(PARAMS["recipe"], recipe.Settings, "recipe")
     settings.check(PARAMS["evaluate"], evaluate.Settings, "evaluate")
+    settings.check(PARAMS["cross"], evaluate_objects.Settings, "cross")
 
 
 @pytest.mark.parametrize(
@@ -114,16 +129,34 @@ def test_every_dataset_is_switched_on_in_every_section():
         assert list(PARAMS[section]) == PARAMS["datasets"]
 
 
-def test_runs_name_what_exists():
+def all_runs(content):
+    return [*content["runs"].values(), *content["object_runs"].values()]
+
+
+@pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])
+def test_runs_name_what_exists(content):
     datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], "images"}
-    for key, content in PARAMS["runs"].items():
-        run = settings.check(content, Run, key)
+    for key, section in content["runs"].items():
+        run = settings.check(section, Run, key)
         assert run.dataset == PARAMS["tasks"][run.task]["dataset"], key
         assert run.dataset in datasets_, key
         assert run.features in extractors, key
-        assert run.classifier in PARAMS["train"], key
         assert key.startswith(f"{run.task}-"), key
-        assert key.endswith(f"-{run.classifier}"), key
+        assert run.features == "images" or run.kind == "classical", key
+    for key, section in content["object_runs"].items():
+        run = settings.check(section, ObjectRun, key)
+        assert run.dataset == PARAMS["objects"][run.train_on]["dataset"], key
+        assert key.startswith(f"objects-{run.train_on}-"), key
+    for key, section in {**content["runs"], **content["object_runs"]}.items():
+        module = importlib.import_module(f"whence.classifiers.{section['classifier']}")
+        assert key.endswith(f"-{section['classifier']}"), key
+        assert section["kind"] == ("network" if hasattr(module, "build") else "classical"), key
+
+
+def test_the_study_holds_every_classifier_and_the_default_runs():
+    assert {run["classifier"] for run in all_runs(STUDY)} == set(PARAMS["train"])
+    for section in ("runs", "object_runs"):
+        assert PARAMS[section].items() <= STUDY[section].items()
 
 
 def all_keys(tree):
@@ -137,7 +170,7 @@ def all_keys(tree):
 
 
 def test_no_parameter_is_called_as_dvc_forgets():
-    assert not {"size", "nfiles"} & set(all_keys(PARAMS))
+    assert not {"size", "nfiles"} & {*all_keys(PARAMS), *all_keys(STUDY)}
 
 
 def test_nothing_is_frozen_persisted_or_always_changed():
@@ -170,5 +203,5 @@ def test_the_lock_file_knows_the_code_as_it_is(stages):
     """Whoever changes code that a stage uses runs `dvc repro` and commits what comes of it."""
     for name, stage in stages.items():
         for dep in stage.deps:
-            if dep.def_path.endswith(".py"):
+            if dep.def_path in code(stage):
                 assert not dep.changed_checksum(), f"{name}: {dep.def_path} changed since the last dvc repro"

@@ -61,6 +61,13 @@ def rows(n, share=0.5, separation=1.5, grid=None, seed=0):
     return positive, score if grid is None else np.round(score * grid) / grid
 
 
+def seeds(n=400, members=3, **changes):
+    """Draw classes (N,) and the scores of several members (S, N), which agree in part."""
+    positive, score = rows(n, **changes)
+    noise = np.random.default_rng(99).normal(0, 0.2, (members, n))
+    return positive, np.clip(score + noise, 0, 1).round(2)
+
+
 def bootstrap(resamples=200, **changes):
     return QUICK.model_copy(update={"resamples": resamples, **changes})
 
@@ -243,8 +250,9 @@ class TestInterval:
         assert first == again != other
 
     @pytest.mark.parametrize("block", [1, 700, 5000, 2**24])
-    def test_block_size_changes_nothing(self, monkeypatch, block):
-        positive, score = rows(333, grid=100)
+    @pytest.mark.parametrize("draw", [lambda: rows(333, grid=100), lambda: seeds(333)])
+    def test_block_size_changes_nothing(self, monkeypatch, draw, block):
+        positive, score = draw()
         expected = metrics.summarise(positive, score, bootstrap(41))
         monkeypatch.setattr(metrics, "BLOCK", block)
         assert metrics.summarise(positive, score, bootstrap(41)) == expected
@@ -263,6 +271,119 @@ class TestInterval:
             metrics.summarise(positive, score, bootstrap(1, seed=seed))
 
 
+# What the bootstrap over rows gave before runs had members: value, lower and upper end of each of NAMES.
+ONE_MEMBER = {
+    None: (
+        *(0.75, 0.693167, 0.79, 0.755942, 0.694548, 0.802255, 0.603053, 0.514702, 0.667982),
+        *(0.77451, 0.663456, 0.849104, 0.678112, 0.597966, 0.735949, 0.488905, 0.370964, 0.574676),
+        *(0.860913, 0.803481, 0.89582, 0.787505, 0.707012, 0.847067, 0.487301, 0.453249, 0.530794),
+        *(0.159965, 0.145062, 0.179576, 0.07341, 0.057434, 0.12114),
+    ),
+    40: (
+        *(0.74, 0.676667, 0.778583, 0.750743, 0.691156, 0.79754, 0.588235, 0.501759, 0.649258),
+        *(0.784314, 0.684517, 0.854255, 0.672269, 0.591457, 0.723849, 0.477199, 0.361126, 0.556186),
+        *(0.860913, 0.802772, 0.895249, 0.778234, 0.700192, 0.839819, 0.487477, 0.454076, 0.531351),
+        *(0.160058, 0.14531, 0.179875, 0.088, 0.066973, 0.136992),
+    ),
+}
+
+
+class TestMembers:
+    @pytest.mark.parametrize("grid", list(ONE_MEMBER))
+    def test_one_member_is_the_bootstrap_over_rows_to_the_bit(self, grid):
+        positive, score = rows(300, 0.4, grid=grid)
+        settings = bootstrap(100, seed=2)
+        alone = metrics.summarise(positive, score, settings)
+        assert tuple(alone.values()) == (300, 102, *ONE_MEMBER[grid])
+        assert metrics.summarise(positive, score[np.newaxis], settings) == alone
+
+    def test_values_are_means_over_members_in_any_order(self):
+        positive, score = seeds()
+        got = metrics.summarise(positive, score, QUICK)
+        members = [metrics.summarise(positive, member, QUICK) for member in score]
+        backwards = metrics.summarise(positive, score[::-1], QUICK)
+        for name in metrics.NAMES:
+            assert got[name] == pytest.approx(np.mean([member[name] for member in members]), abs=1.1e-6), name
+            assert got[name] == pytest.approx(backwards[name], abs=1.1e-6), name
+
+    def test_interval_equals_a_naive_loop_over_the_same_draws(self):
+        positive, score = seeds(60, share=0.4)
+        got = metrics.summarise(positive, score, bootstrap(30, confidence=0.9, seed=5))
+        order = np.lexsort([*-score[::-1], positive])
+        rng = np.random.default_rng(5)
+        drawn, members = order[rng.integers(60, size=(30, 60))], rng.integers(3, size=(3, 30)).T
+        for name, reference in REFERENCE.items():
+            values = [
+                np.mean([reference(positive[rows_], score[s][rows_]) for s in chosen])
+                for rows_, chosen in zip(drawn, members, strict=True)
+            ]
+            expected = np.quantile(values, [0.05, 0.95])
+            assert [got[f"{name}_lo"], got[f"{name}_hi"]] == pytest.approx(expected, **CLOSE), name
+
+    def test_order_of_rows_changes_nothing_not_even_the_interval(self):
+        positive, score = seeds(500)
+        score[0] = score[0].round(1)  # rows that only the later members tell apart
+        order = np.random.default_rng(1).permutation(500)
+        settings = bootstrap(30)
+        assert metrics.summarise(positive, score, settings) == metrics.summarise(
+            positive[order], score[:, order], settings
+        )
+
+    @pytest.mark.parametrize("members", [2, 3, 5])
+    def test_identical_members_are_one(self, members):
+        positive, score = rows(300)
+        settings = bootstrap(50)
+        assert metrics.summarise(positive, np.tile(score, (members, 1)), settings) == metrics.summarise(
+            positive, score, settings
+        )
+
+    def test_doubled_members_keep_the_values(self):
+        positive, score = seeds()
+        once, twice = (metrics.summarise(positive, s, QUICK) for s in (score, np.repeat(score, 2, axis=0)))
+        assert [once[name] for name in metrics.NAMES] == pytest.approx([twice[name] for name in metrics.NAMES], **CLOSE)
+
+    def test_two_members_on_many_rows_span_their_distance(self):
+        # Both draws are the same member with probability 1/2, so that the ends are the members themselves.
+        n = 20_000
+        positive, place = np.arange(n) % 2 == 0, np.arange(n) // 2 % 10
+        score = np.stack([np.where(place < right, positive, ~positive) for right in (9, 6)]).astype(float)
+        got = metrics.summarise(positive, score, bootstrap())
+        assert got["accuracy"] == 0.75
+        assert [got["accuracy_lo"], got["accuracy_hi"]] == pytest.approx([0.6, 0.9], abs=0.01)
+
+    def test_spread_of_means_is_that_of_the_members(self):
+        # Without rows to draw: the standard deviation of a mean of S draws, with (S - 1) / S of the variance.
+        each = np.random.default_rng(0).normal(size=(20, 1, 1))
+        settings = bootstrap(20_000)
+        low, high = metrics.interval(lambda drawn: np.repeat(each, len(drawn), axis=1), 1, settings)[:, 0]
+        expected = math.sqrt(each.var(ddof=1) * (20 - 1) / 20 / 20)
+        assert (high - low) / (2 * 1.959964) == pytest.approx(expected, rel=0.03)
+        assert (high + low) / 2 == pytest.approx(each.mean(), abs=0.1 * expected)
+
+    def test_differing_members_widen_it_and_it_holds_the_value(self):
+        positive, score = rows(2000)
+        noise = np.random.default_rng(0).random(2000)
+        members = np.stack([score, 0.75 * score + 0.25 * noise, 0.5 * score + 0.5 * noise])
+        alone, got = (metrics.summarise(positive, s, bootstrap()) for s in (score, members))
+        for name in ("accuracy", "mcc", "roc_auc", "average_precision", "log_loss", "brier"):
+            assert got[f"{name}_lo"] < got[name] < got[f"{name}_hi"], name
+            assert width(got, name) > 1.3 * width(alone, name), name
+
+    def test_several_members_cover_the_mean_over_seeds_and_one_does_not(self):
+        # Seeds whose accuracy is uniform from .7 to .9: its mean over seeds is .8, and that is what one asks for.
+        rng, hits, tries = np.random.default_rng(0), np.zeros(2), 120
+        positive = np.arange(200) % 2 == 0
+        for _ in range(tries):
+            right = rng.random((5, 200)) < rng.uniform(0.7, 0.9, (5, 1))
+            score = np.where(right, positive, ~positive).astype(float)
+            for i, members in enumerate((score, score[0])):
+                got = metrics.summarise(positive, members, bootstrap(100, confidence=0.9))
+                hits[i] += got["accuracy_lo"] <= 0.8 <= got["accuracy_hi"]
+        several, one = hits / tries
+        assert several > 0.8
+        assert one < 0.7
+
+
 class TestForm:
     def test_keys_and_plain_rounded_numbers(self):
         got: dict[str, Any] = metrics.summarise(*rows(50), bootstrap(10))
@@ -274,7 +395,7 @@ class TestForm:
 
     def test_no_negative_zero(self):
         # An MCC a little below 0 would print as -0.0, one a little above as 0.0.
-        assert str(metrics._plain(-1e-9)) == str(metrics._plain(1e-9)) == "0.0"
+        assert str(metrics.plain(-1e-9)) == str(metrics.plain(1e-9)) == "0.0"
 
     def test_module_starts_light(self):
         heavy = "import sys, whence.curves; print(*{'sklearn', 'scipy', 'pandas', 'torch'} & set(sys.modules))"
@@ -300,6 +421,13 @@ class TestRefused:
             ({"score": np.array([0.1, 0.2, np.inf])}, "row 2: got inf"),
             ({"score": np.array([-0.1, 0.2, 0.3])}, r"row 0: got -0.1, expected a probability in \[0, 1\]"),
             ({"score": np.array([0.1, 0.2, 1.5])}, "row 2: got 1.5"),
+            (
+                {"score": np.array([[0.1, 0.2, 0.3], [0.1, np.nan, 2]])},
+                r"score of member 1 of row 1: got nan.*\(2 such",
+            ),
+            ({"score": np.ones((2, 4))}, r"positive \(3,\) and score of member 0 \(4,\)"),
+            ({"score": np.ones((2, 2, 3))}, r"score of member 0 \(2, 3\): expected one of each per row"),
+            ({"score": np.ones((0, 3))}, r"score \(0, 3\): no members"),
         ],
     )
     def test_rows(self, changes, message):

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from stages import compare
+from stages import compare, compare_objects
 from whence import pictures
 from whence.errors import InputError
 
@@ -53,6 +53,32 @@ def curve_tables(names):
         "confusion": pd.DataFrame(confusion),
     }
     return {kind: dict.fromkeys(names, table) for kind, table in one.items()}
+
+
+def histories(names, epochs=12, seeds=(0, 1, 2)):
+    """Training tables; the last run is no network."""
+    epoch = np.arange(1, epochs + 1)
+    one = {"epoch": epoch, "train_loss": 2 / epoch, "valid_loss": 3 / epoch, "train_accuracy": 1 - 1 / (epoch + 1)}
+    one |= {"valid_accuracy": one["train_accuracy"] / 2}
+    return {name: pd.concat([pd.DataFrame({"seed": seed} | one) for seed in seeds]) for name in names}
+
+
+def without_epochs(name):
+    table = pd.DataFrame([{"seed": 0, "epoch": 0, "train_loss": 1.0, "valid_loss": 1.0}])
+    return {name: table.assign(train_accuracy=0.5, valid_accuracy=0.5)}
+
+
+def cross(names, dirty=("cifar",)):
+    """What compare_objects gathers: accuracy and macro F1 by run, domain and kind of rows."""
+    rng = np.random.default_rng(0)
+    records = [
+        {"run": name, "domain": domain, "rows": rows, "accuracy": rng.uniform(), "macro_f1": rng.uniform()}
+        for name in names
+        for domain in ("cifar", "imagenet", "fake", "real")
+        for rows in ("valid", "official", "clean")
+        if rows != "clean" or domain not in dirty
+    ]
+    return pd.DataFrame.from_records(records)
 
 
 def axes():
@@ -189,7 +215,85 @@ def test_the_order_of_the_lines_does_not_matter():
     assert [text.get_text().split("\n")[0] for text in ax.texts] == ["40", "10", "5", "9,945"]
 
 
-# The three pictures of compare
+# Heat maps
+
+
+def test_cells_hold_their_numbers_marks_and_nothing_where_there_is_none():
+    ax = axes()
+    table = pd.DataFrame([[0.1, 0.95], [np.nan, 1.0]], index=["one", "two"], columns=["a", "b"])
+    pictures.draw_heat(ax, table, pd.DataFrame([[False, True], [True, False]]))
+    assert [(text.get_text(), text.get_position()) for text in ax.texts] == [
+        ("0.100", (0, 0)),
+        ("0.950*", (1, 0)),
+        ("1.000", (1, 1)),
+    ]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["one", "two"]
+
+
+def test_the_ink_of_a_heat_map_differs_from_its_ground():
+    ax = axes()
+    table = pd.DataFrame(np.linspace(0, 1, 101)[np.newaxis])
+    pictures.draw_heat(ax, table, table.isna())
+    weights = [0.2126, 0.7152, 0.0722]  # luminance, Rec. 709
+    for text, share in zip(ax.texts, table.to_numpy()[0], strict=True):
+        ground, ink = (weights @ np.array(to_rgb(colour)) for colour in (ax.images[0].cmap(share), text.get_color()))
+        assert abs(ground - ink) > 0.3, share
+
+
+def test_a_domain_without_clean_rows_shows_its_official_ones_with_a_mark():
+    board = cross(["one", "two"])
+    figure = compare_objects._heat(TITLE, board)
+    for ax, metric in zip(figure.axes, ("accuracy", "macro_f1"), strict=True):
+        shown = [text.get_text() for text in ax.texts]
+        wanted = board.set_index(["run", "domain", "rows"])[metric]
+        assert shown == [
+            f"{wanted[run, domain, 'official' if domain == 'cifar' else 'clean']:.3f}{'*' * (domain == 'cifar')}"
+            for run in ("one", "two")
+            for domain in ("cifar", "imagenet", "fake", "real")
+        ]
+    assert figure.get_supxlabel() == "clean test rows; *: official ones, as none are clean"
+    assert compare_objects._heat(TITLE, cross(["one"], ())).get_supxlabel() == "clean test rows"
+    none = compare_objects._heat(TITLE, cross(["one"], ("cifar", "imagenet", "fake", "real")))
+    assert [text.get_text()[-1] for text in none.axes[0].texts] == ["*"] * 4
+
+
+# Training
+
+
+def test_every_seed_of_every_network_has_a_line_in_each_panel():
+    tables = histories(["b", "a"]) | without_epochs("c") | histories(["d"], seeds=(7,))
+    figure = pictures.training(TITLE, tables)
+    look = pictures.styles(["b", "a", "c", "d"])
+    names = ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy")
+    for ax, column in zip(figure.axes, names, strict=True):
+        assert len(ax.get_lines()) == 3 + 3 + 1
+        for line, run in zip(ax.get_lines(), ["b"] * 3 + ["a"] * 3 + ["d"], strict=True):
+            assert to_rgb(line.get_color()) == to_rgb(look[run]["color"])
+            assert line.get_xdata().tolist() == list(range(1, 13))
+            assert line.get_ydata().tolist() == tables[run][column].tolist()[:12]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["b", "a", "d"]
+
+
+def test_twenty_networks_look_different_in_the_training_picture():
+    figure = pictures.training(TITLE, histories(LONG[:20], seeds=(0,)))
+    looks = {(to_rgb(line.get_color()), line.get_linestyle()) for line in figure.axes[0].get_lines()}
+    assert len(looks) == 20
+
+
+def test_a_single_epoch_is_seen():
+    figure = pictures.training(TITLE, histories(["a"], epochs=1))
+    assert {line.get_marker() for ax in figure.axes for line in ax.get_lines()} == {"."}
+
+
+def test_without_a_network_there_is_a_picture_that_says_so():
+    figure = pictures.training(TITLE, without_epochs("majority"))
+    figure.canvas.draw()
+    assert figure.get_supxlabel() == "no network among the runs"
+    assert not figure.legends
+
+
+# The pictures of compare and compare_objects
 
 LONG = [f"fake-{k:02d}-pixels-and-spectrum-{'mwMW'[k % 4] * 12}" for k in range(40)]
 """Run names of 40 characters, a third of them the widest there are."""
@@ -205,6 +309,8 @@ PICTURES = {
     "curves": lambda names: compare._curves(TITLE, question(), curve_tables(names), standings(names)),
     "leaderboard": lambda names: compare._standings(TITLE, standings(names)),
     "confusion": lambda names: compare._confusions(TITLE, curve_tables(names)["confusion"]),
+    "training": lambda names: pictures.training(TITLE, histories(names)),
+    "cross": lambda names: compare_objects._heat(TITLE, cross(names)),
 }
 
 
@@ -292,17 +398,17 @@ def test_calibration_bins_of_few_rows_are_left_out():
 
 # The stage as a whole
 
-RUN = "{{task: {task}, dataset: cifake, features: colour, classifier: guess}}"
+RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess}"
 PARAMS = """
 source: sample
 tasks:
   fake: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
   empty: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
 runs:
-  worse: RUN
-  best: RUN
+  worse: NETWORK
+  best: NETWORK
   worst: RUN
-""".replace("RUN", RUN.format(task="fake"))
+""".replace("RUN", RUN).replace("NETWORK", RUN.replace("classical", "network"))
 
 
 @pytest.fixture
@@ -318,12 +424,16 @@ def folder(tmp_path, monkeypatch):
         for kind, where in kinds.items():
             (tmp_path / where).mkdir(exist_ok=True)
             curve_tables([name])[kind][name].to_csv(tmp_path / where / f"{name}.csv", index=False)
+        kind, table = ("classical", without_epochs(name)) if name == "worst" else ("network", histories([name]))
+        (tmp_path / "training" / kind).mkdir(parents=True, exist_ok=True)
+        table[name].to_csv(tmp_path / "training" / kind / f"{name}.csv", index=False)
     return tmp_path
 
 
 def comparison(folder, task="fake", out="out"):
-    inputs = [folder / name for name in ("full", "roc", "precision_recall", "reliability", "confusion")]
-    names = ("leaderboard.csv", "roc.csv", "pr.csv", "confusion.csv", "curves.png", "leaderboard.png", "confusion.png")
+    inputs = [folder / name for name in ("full", "roc", "precision_recall", "reliability", "confusion", "training")]
+    tables = ("leaderboard.csv", "roc.csv", "pr.csv", "confusion.csv", "training.csv")
+    names = (*tables, "curves.png", "leaderboard.png", "confusion.png", "training.png")
     outputs = [folder / out / name for name in names]
     compare.main(task, *inputs, *outputs)
     return dict(zip(names, outputs, strict=True))
@@ -338,6 +448,8 @@ def test_the_leaderboard_and_the_gathered_tables(folder):
     roc = pd.read_csv(written["roc.csv"])
     assert roc.columns.tolist() == ["run", "fpr", "tpr"]
     assert roc["run"].tolist() == np.repeat(["best", "worse", "worst"], 30).tolist()
+    training = pd.read_csv(written["training.csv"])
+    assert training["run"].tolist() == ["best"] * 36 + ["worse"] * 36 + ["worst"]
 
 
 def test_two_comparisons_have_the_same_bytes(folder):

@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 import zipfile
 from pathlib import Path
 
@@ -71,6 +74,59 @@ def test_a_changed_file_of_one_classifier_reruns_its_runs_alone(repository):
     assert ran(run(repository, "dvc", "repro")) == ["train@fake-pixels-forest", "evaluate@fake-pixels-forest"]
 
 
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("whence/classifiers/mlp.py", ["fake-mlp"]),
+        ("whence/estimators/network/trainer.py", ["fake-mlp", "objects-real-lenet"]),
+    ],
+)
+def test_a_changed_file_of_the_networks_reruns_networks_alone(repository, file, names):
+    path = repository / file
+    path.write_text(path.read_text() + "\n# a remark\n")
+    stages = ran(run(repository, "dvc", "repro"))
+    assert sorted(stages) == sorted(
+        f"{verb}{'_objects' * name.startswith('objects')}@{name}" for name in names for verb in ("train", "evaluate")
+    )
+
+
+def test_the_launcher_changes_nothing_and_starts_several_processes(repository):
+    """torchrun's processes train one model together: the first alone writes, and the result is as good as it was."""
+    launch = {"LAUNCH": "torchrun --standalone --nproc-per-node=2", "OMP_NUM_THREADS": "1"}
+    assert "up to date" in run(repository, "dvc", "repro", **launch)
+    edit(repository, lambda params: params["train"]["mlp"].update(epochs=3))
+    output = run(repository, "dvc", "repro", "evaluate@fake-mlp", **launch)
+    assert ran(output) == ["train@fake-mlp", "evaluate@fake-mlp"]
+    with (repository / "plots/fake/training/fake-mlp.csv").open() as handle:
+        assert [line["epoch"] for line in csv.DictReader(handle)] == ["1", "2", "3"]
+    assert output.count("rows to learn from") == 1
+    assert not list((repository / ".checkpoints").glob("*"))
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(repository, tmp_path):
+    """Through DVC, with kill -9: the model of the broken run is that of an unbroken one, byte for byte."""
+
+    def longer(params):
+        params["train"]["mlp"] |= {"epochs": 40, "patience": None}
+
+    plain = Path(shutil.copytree(repository, tmp_path / "plain", symlinks=True))
+    for folder in (plain, repository):
+        edit(folder, longer)
+    run(plain, "dvc", "repro", "train@fake-mlp")
+    broken = subprocess.Popen(["dvc", "repro", "train@fake-mlp"], cwd=repository, start_new_session=True)
+    training = repository / "plots/fake/training/fake-mlp.csv"
+    while broken.poll() is None and not (training.exists() and training.read_text().count("\n") > 3):
+        time.sleep(0.02)
+    os.killpg(broken.pid, signal.SIGKILL)
+    broken.wait()
+    assert list((repository / ".checkpoints").glob("*")), "killed before it ended"
+    (repository / ".dvc/tmp/lock").unlink(missing_ok=True)
+    run(repository, "dvc", "repro", "train@fake-mlp")
+    for name in ("models/fake-mlp.safetensors", "models/fake-mlp.json", "plots/fake/training/fake-mlp.csv"):
+        assert (repository / name).read_bytes() == (plain / name).read_bytes(), name
+    assert not list((repository / ".checkpoints").glob("*"))
+
+
 def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
     path = repository / "whence/features/spectrum.py"
     path.write_text(path.read_text() + "\n# a remark\n")
@@ -87,7 +143,8 @@ def test_a_removed_run_leaves_no_row(repository):
 
 
 def test_an_added_run_is_trained_evaluated_and_compared(repository):
-    new = {"task": "fake", "dataset": "cifake", "features": "colour", "classifier": "guess"}
+    new = {"task": "fake", "dataset": "cifake", "features": "colour", "kind": "classical"}
+    new |= {"classifier": "guess"}
     edit(repository, lambda params: params["runs"].update({"fake-guess": new}))
     assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(run(repository, "dvc", "repro")))
     with (repository / "plots/fake/leaderboard.csv").open() as handle:
@@ -155,14 +212,16 @@ def test_rows_stay_aligned_through_every_stage(small):
 def test_what_a_stage_really_imports_stands_in_its_deps(repository):
     """The law over deps reads the code; this one asks the interpreter, for a run of each kind of stage."""
     stages = yaml.safe_load((repository / "dvc.lock").read_text())["stages"]
-    for name in ("label@cifake", "extract@cifake-pixels", "train@fake-pixels-forest", "evaluate@fake-pixels-forest"):
-        python, *words = stages[name]["cmd"].split()
-        log = run(repository, python, "-X", "importtime", *words)
+    kinds = ("label@cifake", "extract@cifake-pixels", "train@fake-pixels-forest", "evaluate@fake-pixels-forest")
+    for name in (*kinds, "train@fake-mlp", "evaluate_objects@objects-real-lenet", "compare_objects"):
+        _, *words = stages[name]["cmd"].split()
+        log = run(repository, "python", "-X", "importtime", *words)
         imported = set(re.findall(r"\| +((?:whence|stages)\.[\w.]+)$", log, re.MULTILINE))
         files = {f"{module.replace('.', '/')}.py" for module in imported}
         files = {file for file in files if (repository / file).is_file()}
         assert files, name
-        assert files <= {dep["path"] for dep in stages[name]["deps"]}, name
+        declared = {dep["path"] for dep in stages[name]["deps"]}
+        assert {file for file in files if str(Path(file).parent) not in declared} <= declared, name
 
 
 def test_a_local_archive_is_read_and_a_changed_one_reruns(repository, tmp_path):

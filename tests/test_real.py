@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from whence import arrays, labels, metrics, rows, settings
-from whence.classifiers import logistic
+from whence.classifiers import logistic, small
 from whence.datasets import cifake, cinic10
+from whence.estimators.network.estimator import Estimator
 from whence.features import colour, spectrum
 from whence.pack import Settings, pack
 
@@ -58,9 +60,22 @@ def test_cinic10_counts_and_the_cue_of_its_origin(tmp_path):
     for module in (spectrum, colour):
         name = module.__name__.split(".")[-1]
         x = module.extract(images, settings.load(f"extract.{name}", module.Settings))
-        train, valid, test = (rows.take(x, table.domain == "imagenet", table.split == s) for s in cinic10.SPLITS)
+        train, valid, test = (
+            rows.Rows(*rows.take(x, table.domain == "imagenet", table.split == s)) for s in cinic10.SPLITS
+        )
         learnt = logistic.fit(train, valid, settings.load("train.logistic", logistic.Settings))
         section = metrics.Settings(resamples=0, confidence=0.95, ece_bins=15, seed=0)
         found[name] = metrics.summarise(test.y, logistic.score(learnt, test.x), section)["roc_auc"]
     assert found["spectrum"] >= 0.985
     assert found["colour"] == pytest.approx(0.56, abs=0.02)
+
+
+def test_a_network_learns_the_origin_in_a_few_epochs(tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    table, images = read(cinic10, DATA / "cinic10.tar.gz", tmp_path)
+    section = settings.check(settings.value("train.small") | {"epochs": 4, "seeds": [0]}, small.Settings, "small")
+    train, valid = (rows.take(images, table.domain, table.split == split) for split in ("train", "valid"))
+    model = Estimator(small, section).fit(*train, *valid)
+    score = model.predict_proba(valid[0])[:, 1]
+    assert model.classes_.tolist() == ["cifar", "imagenet"]
+    assert roc_auc_score(valid[1] == "imagenet", score) > 0.98

@@ -131,26 +131,35 @@ def test_the_digest_is_half_a_sha256_of_the_pixels():
 # Taking
 
 
-def test_take_keeps_order_and_flattens_images():
-    array, positive = images(4), np.array([True, False, True, False])
-    taken = rows.take(array, positive, np.array([True, False, False, True]))
-    assert taken.x.tolist() == [array[0].ravel().tolist(), array[3].ravel().tolist()]
-    assert taken.x.dtype == np.uint8
-    assert taken.y.tolist() == [True, False]
+def test_take_keeps_order_and_shape():
+    array, target = images(4), np.array(["b", "a", "b", "c"])
+    x, y = rows.take(array, target, np.array([True, False, False, True]))
+    assert x.tolist() == array[[0, 3]].tolist()
+    assert (x.dtype, x.shape) == (np.uint8, (2, 4, 4, 3))
+    assert y.tolist() == ["b", "c"]
 
 
-def test_take_leaves_features_as_they_are(tmp_path):
+def test_take_reads_features_from_the_disk(tmp_path):
     np.save(tmp_path / "f.npy", np.arange(8, dtype=np.float32).reshape(4, 2))
     mapped = np.load(tmp_path / "f.npy", mmap_mode="r")
-    taken = rows.take(mapped, np.array([True, False] * 2), np.array([True, True, False, False]))
-    assert taken.x.tolist() == [[0, 1], [2, 3]]
-    assert taken.x.dtype == np.float32
+    x, y = rows.take(mapped, np.array([True, False] * 2), np.array([True, True, False, False]))
+    assert x.tolist() == [[0, 1], [2, 3]]
+    assert x.dtype == np.float32
+    assert not isinstance(x, np.memmap)
+    assert y.tolist() == [True, False]
 
 
-@pytest.mark.parametrize("split", [[True, False, True], [False, True, False], [False] * 3])
-def test_take_refuses_a_split_of_one_class(split):
-    with pytest.raises(InputError, match=f"{sum(split)} rows of a split are all of one class"):
-        rows.take(np.zeros((3, 2)), np.array([True, False, True]), np.array(split))
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ([True, False, True], "2 rows to learn from, all of class 'cat'; expected two classes"),
+        ([False, True, False], "1 rows to learn from, all of class 'dog'; expected two classes"),
+        ([False] * 3, "0 rows to learn from; expected two classes"),
+    ],
+)
+def test_take_refuses_rows_of_one_class(chosen, found):
+    with pytest.raises(InputError, match=f"^a split has {found} at least: raise valid_share, the cap, or the share"):
+        rows.take(np.zeros((3, 2)), np.array(["cat", "dog", "cat"]), np.array(chosen))
 
 
 # The clean test rows

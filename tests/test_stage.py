@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import json
 import os
 import re
 import resource
@@ -10,12 +11,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
-from stages import fetch, label, pack
-from whence import stage
+from stages import evaluate, fetch, label, pack, train
+from whence import curves, metrics, rows, settings, stage, tables
 from whence.archive import kind, members, write
 from whence.errors import InputError
 from whence.files import replacing
@@ -24,6 +27,11 @@ ROOT = Path(__file__).parents[1]
 FETCH = ("cinic10", "data/local/cinic10", "data/cinic10/archive")
 PACK = ("cinic10", "data/cinic10/archive", "data/cinic10/images.npy", "data/cinic10/index.csv")
 LABEL = ("cinic10", "data/cinic10/index.csv", "data/cinic10/labels.csv")
+
+MODEL = ("labels.csv", "features.npy", "model.safetensors", "model.json")
+TRAIN = ("tasks.fake", "classical", "logistic", *MODEL, "training.csv")
+CURVES = ("roc.csv", "pr.csv", "reliability.csv", "confusion.csv")
+EVALUATE = ("fake", "classical", "logistic", *MODEL, "scores.csv", "headline.json", "full.json", *CURVES)
 
 
 @pytest.fixture
@@ -467,6 +475,237 @@ def test_label_refuses_a_valid_share_that_does_not_fit_the_dataset(refusal, here
     change({f"label.{dataset}.valid_share": share})
     message = refusal(label.main, dataset, *LABEL[1:])
     assert re.search(r"valid_share: .*this dataset has (its own|no) valid split; write ", message)
+
+
+# train and evaluate
+
+
+def table(**changes):
+    """Labels of 110 rows in a mixed order: 40 of train, 30 of valid, 35 of test, the last of them copies of train."""
+    split = np.repeat(["train", "valid", "test", "unused"], [40, 30, 35, 5])
+    digest = np.array([f"{k:032x}" for k in range(110)])
+    columns = {
+        "path": np.array([f"x/{k}.jpg" for k in range(110)]),
+        "split": split,
+        "official_split": np.where(split == "test", "test", "train"),
+        "category": np.tile(["cat", "dog", "cat", "ship", "dog"], 22),
+        "domain": np.tile(["real", "fake"], 55),
+        "group": np.where(np.arange(110) >= 95, np.arange(110) - 95, np.arange(110)),
+        "digest": digest,
+    }
+    order = np.random.default_rng(2).permutation(110)
+    return rows.Labels(**{name: column[order] for name, column in (columns | changes).items()})
+
+
+@pytest.fixture
+def data(here):
+    """Write labels and features that tell something about the domain; return the labels and the features."""
+    labels = table()
+    noise = np.random.default_rng(3).normal(size=(110, 2))
+    features = (noise + (labels.domain == "fake")[:, np.newaxis]).astype(np.float32)
+    tables.write_csv(Path("labels.csv"), labels._asdict())
+    np.save("features.npy", features)
+    change({"evaluate.metrics.resamples": 0, "objects.both.domains": {"real": 1.0, "fake": 0.5}})
+    return labels, features
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Put an estimator in the place of kind 'played': it fits nothing, and its members say what they are told."""
+
+    class Estimator:
+        told = None  # (members, N, K), by the number that stands in a row's first feature
+        classes_ = np.array(["real", "fake"])
+        seen = None
+
+        def __init__(self, entry, section, log):
+            self.log = log
+
+        def fit(self, *arguments):
+            type(self).seen = arguments
+            self.log({"seed": [0], "epoch": [1]})
+            self.log({"seed": [0, 0], "epoch": [1, 2]})
+            return self
+
+        def save(self, weights, card):
+            weights.touch()
+            card.touch()
+
+        @classmethod
+        def load(cls, entry, weights, card):
+            return cls(entry, None, None)
+
+        def member_proba(self, x):
+            return self.told[:, x[:, 0].astype(int)]
+
+    monkeypatch.setitem(sys.modules, "whence.estimators.played.estimator", SimpleNamespace(Estimator=Estimator))
+    return Estimator
+
+
+def test_train_and_evaluate_from_end_to_end(command, data, here):
+    assert command(train.main, *TRAIN) == (0, "logistic: 40 rows to learn from, 30 to choose by\n", "")
+    assert tables.read_csv(here / "training.csv")["epoch"].tolist() == ["0"]
+    code, out, err = command(evaluate.main, *EVALUATE)
+    assert (code, err) == (0, "")
+    headline, full = (json.loads((here / name).read_text()) for name in ("headline.json", "full.json"))
+    assert list(headline) == ["roc_auc", "balanced_accuracy", "mcc", "clean_roc_auc"]
+    assert out.startswith(f"35 test rows: roc_auc {headline['roc_auc']:.4f}")
+    assert {kind: part["n"] for kind, part in full.items()} == {"valid": 30, "official": 35, "clean": 25}
+    assert 0.6 < headline["roc_auc"] < 1
+    scores = tables.read_csv(here / "scores.csv")
+    assert list(scores) == ["row", "path", "split", "clean", "actual", "score_0"]
+    assert len(scores["row"]) == 65
+    labels = data[0]
+    for name, column in (("path", labels.path), ("split", labels.split), ("actual", labels.domain)):
+        assert scores[name].tolist() == column[scores["row"].astype(int)].tolist()
+
+
+def test_train_never_sees_the_test_split(command, data, here):
+    """Whatever stands in test and unused rows, the model is the same, byte for byte."""
+    labels, features = data
+    for section in ("tasks.fake", "objects.both"):
+        words = (section, *TRAIN[1:])
+        if section == "objects.both":  # two categories, for a classical classifier
+            category = np.where(labels.category == "ship", "dog", labels.category)
+            labels = labels._replace(category=category)
+        tables.write_csv(here / "labels.csv", labels._asdict())
+        np.save("features.npy", features)
+        assert command(train.main, *words)[0] == 0
+        before = [(here / name).read_bytes() for name in TRAIN[5:]]
+        hidden = np.isin(labels.split, ["test", "unused"])
+        np.save("features.npy", np.where(hidden[:, np.newaxis], 1e6, features).astype(np.float32))
+        changed = labels._replace(category=np.where(hidden, "truck", labels.category))
+        tables.write_csv(here / "labels.csv", changed._asdict())
+        assert command(train.main, *words)[0] == 0
+        assert [(here / name).read_bytes() for name in TRAIN[5:]] == before
+
+
+def test_a_model_of_objects_learns_the_chosen_rows_and_all_their_categories(command, data, played, here):
+    labels, features = data
+    words = ("objects.both", "played", "lenet", *TRAIN[3:])
+    code, out, err = command(train.main, *words)
+    assert (code, err) == (0, "")
+    x, y, x_valid, y_valid, classes = played.seen
+    assert out == f"lenet: {len(x)} rows to learn from, {len(x_valid)} to choose by\n"
+    assert classes.tolist() == ["cat", "dog", "ship"]
+    for split, some, named in (("train", x, y), ("valid", x_valid, y_valid)):
+        learnt = [features.tolist().index(row) for row in some.tolist()]
+        assert learnt == sorted(learnt)
+        assert labels.category[learnt].tolist() == named.tolist()
+        assert set(labels.split[learnt]) == {split}
+        counts = [(labels.domain[learnt] == domain).sum() for domain in ("real", "fake")]
+        whole = ((labels.split == split) & (labels.domain == "real")).sum()
+        assert counts[0] == whole
+        assert 0 < counts[1] < whole
+    assert tables.read_csv(here / "training.csv")["epoch"].tolist() == ["1", "2"], "what was logged last"
+
+
+def told(count, truth, seed=4):
+    """What `count` members say of N rows, better than chance: (members, N, 2)."""
+    rng = np.random.default_rng(seed)
+    positive = np.clip(0.5 + 0.25 * (2 * truth - 1) + rng.normal(0, 0.3, (count, len(truth))), 0, 1)
+    return np.stack([1 - positive, positive], axis=2)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_metrics_are_the_mean_over_the_members_and_curves_take_all_their_rows(command, data, played, here, count):
+    labels, _ = data
+    np.save("features.npy", np.arange(110, dtype=np.float32)[:, np.newaxis])
+    truth = labels.domain == "fake"
+    played.told = told(count, truth)
+    score = played.told[:, :, 1]
+    code, out, _ = command(evaluate.main, "fake", "played", *EVALUATE[2:])
+    assert code == 0
+    section = settings.load("evaluate", evaluate.Settings)
+    test = labels.split == "test"
+    masks = {"valid": labels.split == "valid", "official": test, "clean": rows.clean(labels)}
+    full = json.loads((here / "full.json").read_text())
+    for which, mask in masks.items():
+        each = [metrics.summarise(truth[mask], member[mask], section.metrics) for member in score]
+        for name, value in full[which].items():
+            assert value == pytest.approx(np.mean([one[name] for one in each]), abs=2e-6), (which, name)
+    assert out.startswith("35 test rows: ")
+    scores = tables.read_csv(here / "scores.csv")
+    assert list(scores)[5:] == [f"score_{k}" for k in range(count)]
+    row = scores["row"].astype(int)
+    for k in range(count):
+        assert scores[f"score_{k}"].astype(float).tolist() == score[k, row].round(6).tolist()
+    pooled = np.tile(truth[test], count), score[:, test].ravel()
+    for path, wanted in (
+        ("roc.csv", curves.roc(*pooled, section.curve_points)),
+        ("pr.csv", curves.precision_recall(*pooled, section.curve_points)),
+        ("reliability.csv", curves.reliability(*pooled, section.metrics.ece_bins)),
+    ):
+        got = tables.read_csv(here / path)
+        assert {name: column.astype(float).tolist() for name, column in got.items()} == {
+            name: column.tolist() for name, column in wanted.items()
+        }
+    confusion = tables.read_csv(here / "confusion.csv")
+    assert confusion["actual"].tolist() == ["real", "real", "fake", "fake"]
+    assert confusion["predicted"].tolist() == ["real", "fake"] * 2
+    assert confusion["count"].astype(int).sum() == 35 * count
+
+
+def test_evaluate_answers_row_by_row_whatever_the_blocks(command, data, played, here, monkeypatch):
+    np.save("features.npy", np.arange(110, dtype=np.float32)[:, np.newaxis])
+    played.told = told(2, data[0].domain == "fake")
+    written = []
+    for block in (1, 7, 4096):
+        monkeypatch.setattr(evaluate, "BLOCK", block)
+        assert command(evaluate.main, "fake", "played", *EVALUATE[2:])[0] == 0
+        written.append([(here / name).read_bytes() for name in EVALUATE[7:]])
+    assert written[0] == written[1] == written[2]
+
+
+@pytest.mark.parametrize("classes", [["fake", "real"], ["cifar", "imagenet"], ["real", "fake", "other"], [False, True]])
+def test_evaluate_refuses_a_model_of_other_classes(refusal, data, played, classes):
+    played.classes_ = np.array(classes)
+    message = refusal(evaluate.main, "fake", "played", *EVALUATE[2:])
+    assert message == f"model.json: tells {classes} apart, expected ['real', 'fake']; run dvc repro\n"
+
+
+def test_evaluate_refuses_a_model_that_another_classifier_made(command, refusal, data):
+    command(train.main, *TRAIN)
+    message = refusal(evaluate.main, "fake", "classical", "guess", *EVALUATE[3:])
+    assert message.startswith("model.json: a model of 'logistic', expected 'guess'; run dvc repro")
+
+
+def test_train_and_evaluate_refuse_rows_that_do_not_belong_together(command, refusal, data):
+    command(train.main, *TRAIN)
+    np.save("features.npy", data[1][:-1])
+    for main, words in ((train.main, TRAIN), (evaluate.main, EVALUATE)):
+        message = refusal(main, *words)
+        assert message == "features.npy: has 109 rows, the labels 110; run dvc repro to make both again\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("train.logistic", ..., "params.yaml: 'train.logistic' is missing"),
+        ("train.logistic.c", 1, "params.yaml: train.logistic.c: unknown key; known ones: C, "),
+        ("tasks.fake", ..., "params.yaml: 'tasks.fake' is missing: tasks holds origin"),
+        ("tasks.fake.positive", "generated", "params.yaml: tasks: expected negative: real, positive: generated, but"),
+        ("tasks.fake.label", "category", "params.yaml: tasks.fake.label: got 'category': Input should be 'domain'"),
+    ],
+)
+def test_train_refuses_wrong_settings_by_key(refusal, data, key, value, complaint):
+    change({key: value})
+    assert refusal(train.main, *TRAIN).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    ("split", "found"),
+    [
+        ({"valid": "unused"}, "a split has 0 rows to learn from; expected two classes at least"),
+        ({"train": "unused"}, "a split has 0 rows to learn from; expected two classes at least"),
+    ],
+)
+def test_train_refuses_a_split_without_rows(refusal, data, here, split, found):
+    labels, _ = data
+    ((old, new),) = split.items()
+    changed = labels._replace(split=np.where(labels.split == old, new, labels.split))
+    tables.write_csv(here / "labels.csv", changed._asdict())
+    assert refusal(train.main, *TRAIN).startswith(found)
 
 
 # In earnest, in a process of its own

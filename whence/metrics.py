@@ -1,11 +1,13 @@
 """How well scores answer a yes-or-no question, each number with its bootstrap interval.
 
 A row matters only through its score and its class, so a set of rows is a table of counts, [class, distinct score]: the
-rows themselves are one table, a bootstrap resample is another, and one function turns tables into metrics. Counts are
-whole numbers, exact in float64. No step calls BLAS: its threads would cost more than they give when other programs run,
-and their number would change the last bits.
+rows themselves are one table, a bootstrap resample is another, and one function turns tables into metrics. A run of
+several members, one training per seed, has a table for each: its metrics are their means, and its intervals cover
+seeds and rows. Counts are whole numbers, exact in float64. No step calls BLAS: its threads would cost more than they
+give when other programs run, and their number would change the last bits.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +47,7 @@ class _Table(NamedTuple):
     """Rows by cell: cell c is class c // G and distinct score c % G, highest first. Arrays but `cell` are (2G,)."""
 
     cell: NDArray[np.int64]
-    """(N,) the cell of each row, sorted."""
+    """(N,) the cell of each row, in the order of the rows."""
     cut: int
     """How many of the G distinct scores are at least .5."""
     loss: Floats
@@ -58,31 +60,45 @@ class _Table(NamedTuple):
 def summarise(positive: NDArray[np.bool_], score: Floats, settings: Settings) -> dict[str, float]:
     """Return `n`, `n_positive` and, for each of `NAMES`, its value, `<name>_lo` and `<name>_hi`.
 
-    `positive` (N,) bool is the truth, `score` (N,) in [0, 1] the probability of the positive class; a row is predicted
-    positive where its score is at least .5. Definitions are scikit-learn's: precision, recall, F1 and MCC are 0 where
-    undefined, ROC AUC counts ties as half, average precision sums steps over distinct scores, log loss is in nats and
-    clips at the float64 epsilon. ECE is that of Guo et al. 2017 (arXiv 1706.04599), over confidence max(p, 1 - p) in
-    equal-width bins. Raises InputError as `check` does, and where no resample drew both classes.
+    `positive` (N,) bool is the truth, `score` (N,) or (S, N) in [0, 1] the probability of the positive class, from one
+    training or from S, the members: each value is the mean over them. A row is predicted positive where its score is at
+    least .5. Definitions are scikit-learn's: precision, recall, F1 and MCC are 0 where undefined, ROC AUC counts ties
+    as half, average precision sums steps over distinct scores, log loss is in nats and clips at the float64 epsilon.
+    ECE is that of Guo et al. 2017 (arXiv 1706.04599), over confidence max(p, 1 - p) in equal-width bins. Raises
+    InputError as `check` does, for no members, and where no resample drew both classes.
 
-    Intervals: percentile bootstrap over rows (Efron & Tibshirani 1993, chapter 13). Resamples that drew one class only
-    have no ROC AUC and no balanced accuracy, those without a positive no average precision: these metrics skip them.
+    Intervals are those of `interval`. Resamples that drew one class only have no ROC AUC and no balanced accuracy,
+    those without a positive no average precision: these metrics skip them.
     """
-    check(positive, score)
-    table = _tabulate(positive, score, settings.ece_bins)
-    (values,) = _metrics(_counts(table.cell[np.newaxis], len(table.bin)), table)
+    members = np.atleast_2d(score)
+    if not len(members):
+        raise InputError(f"score {score.shape}: no members, expected (N,) or (S, N) with S of at least 1")
+    for s, member in enumerate(members):
+        check(positive, member, "score" if len(members) == 1 else f"score of member {s}")
+    # Sorted, so that the draws, and with them the intervals, do not depend on the order of the rows.
+    order = np.lexsort((*-members[::-1], positive))
+    tables = [_tabulate(positive[order], member[order], settings.ece_bins) for member in members]
+
+    def measure(drawn: NDArray[np.int64]) -> Floats:
+        return np.stack([_metrics(_counts(table.cell[drawn], len(table.bin)), table) for table in tables])
+
+    values = measure(np.arange(len(positive))[np.newaxis])[:, 0].mean(axis=0)
+    ends = interval(measure, len(positive), settings) if settings.resamples else None
     summary: dict[str, float] = {"n": len(positive), "n_positive": int(positive.sum())}
-    ends = _interval(table, settings) if settings.resamples else None
     for i, name in enumerate(NAMES):
-        summary[name] = _plain(values[i])
+        summary[name] = plain(values[i])
         if ends is not None:
-            summary[f"{name}_lo"], summary[f"{name}_hi"] = _plain(ends[0, i]), _plain(ends[1, i])
+            summary[f"{name}_lo"], summary[f"{name}_hi"] = plain(ends[0, i]), plain(ends[1, i])
     return summary
 
 
-def check(positive: NDArray[np.bool_], score: Floats) -> None:
-    """Raise InputError unless there are as many booleans as scores, both classes, and every score is in [0, 1]."""
+def check(positive: NDArray[np.bool_], score: Floats, name: str = "score") -> None:
+    """Raise InputError unless there are as many booleans as scores, both classes, and every score is in [0, 1].
+
+    `positive` and `score` are (N,); messages call the scores by `name`.
+    """
     if positive.ndim != 1 or positive.shape != score.shape:
-        raise InputError(f"positive {positive.shape} and score {score.shape}: expected one of each per row, (N,)")
+        raise InputError(f"positive {positive.shape} and {name} {score.shape}: expected one of each per row, (N,)")
     if positive.dtype != np.bool_:
         raise InputError(f"positive: got {positive.dtype}, expected booleans: labels == the positive class")
     if not len(positive):
@@ -90,10 +106,35 @@ def check(positive: NDArray[np.bool_], score: Floats) -> None:
     wrong = np.flatnonzero(~((score >= 0) & (score <= 1)))  # NaN fails both comparisons
     if len(wrong):
         row, more = wrong[0], f"({len(wrong)} such rows)"
-        raise InputError(f"score of row {row}: got {score[row]}, expected a probability in [0, 1] {more}")
+        raise InputError(f"{name} of row {row}: got {score[row]}, expected a probability in [0, 1] {more}")
     if positive.all() or not positive.any():
         kind = "positive" if positive[0] else "negative"
         raise InputError(f"all {len(positive)} rows are {kind}: metrics need both classes; check the positive class")
+
+
+def interval(measure: Callable[[NDArray[np.int64]], Floats], n: int, settings: Settings) -> Floats:
+    """Return (2, M), the lower and the upper ends of the intervals of M metrics of `n` rows.
+
+    `measure` takes B resamples, (B, n) int64 rows, and returns (S, B, M), the metrics of each of S members on them; a
+    metric is NaN where it is undefined, for every member or for none. Raises InputError where no resample defines it.
+
+    A resample draws n rows with replacement, the same for all members, and S members with replacement, and takes the
+    mean over these; ends are percentiles (Efron & Tibshirani 1993, chapter 13). Rows and members drawn apart are the
+    pigeonhole bootstrap of Owen 2007 (doi 10.1214/07-AOAS122); one member makes it the bootstrap over rows. S draws
+    from S members understate the variance between seeds: it comes out (S - 1) / S times as large (Hesterberg 2015,
+    "narrowness bias", arXiv 1411.5279), half of it for two members, nothing for one.
+    """
+    rng, step = np.random.default_rng(settings.seed), max(1, BLOCK // n)
+    sizes = [min(step, settings.resamples - start) for start in range(0, settings.resamples, step)]
+    each = np.concatenate([measure(rng.integers(n, size=(size, n))) for size in sizes], axis=1)
+    # Members are drawn last: the rows drawn are the same whatever their number.
+    member = rng.integers(len(each), size=(len(each), settings.resamples))
+    values = each[member, np.arange(settings.resamples)].mean(axis=0)
+    if np.isnan(values).all(axis=0).any():
+        raise InputError(f"resamples: none of {len(values)}, {n} rows each, drew both classes; raise it or set it to 0")
+    tail = (1 - settings.confidence) / 2
+    ends: Floats = np.nanquantile(values, [tail, 1 - tail], axis=0)
+    return ends
 
 
 def bin_of(value: Floats, bins: int) -> NDArray[np.int64]:
@@ -101,15 +142,18 @@ def bin_of(value: Floats, bins: int) -> NDArray[np.int64]:
     return np.searchsorted(np.arange(1, bins) / bins, value, side="left")
 
 
+def plain(value: Any) -> float:
+    """Return a number as it stands in JSON: a float rounded to `DECIMALS`, never -0.0."""
+    return round(float(value), DECIMALS) + 0.0  # the sum turns -0.0 into 0.0
+
+
 def _tabulate(positive: NDArray[np.bool_], score: Floats, bins: int) -> _Table:
     falling, group = np.unique(-score, return_inverse=True)
-    # Sorted, so that the draws, and with them the intervals, do not depend on the order of the rows.
-    cell = np.sort(positive * len(falling) + group)
     truth, score = np.repeat([False, True], len(falling)), np.tile(-falling, 2)
     confidence = np.maximum(score, 1 - score)
     epsilon = np.finfo(np.float64).eps
     return _Table(
-        cell,
+        cell=positive * len(falling) + group,
         cut=int(np.count_nonzero(falling <= -THRESHOLD)),
         loss=-np.log(np.clip(np.where(truth, score, 1 - score), epsilon, 1 - epsilon)),
         squared=(score - truth) ** 2,
@@ -173,23 +217,3 @@ def _calibration(flat: Floats, table: _Table) -> Floats:
 
 def _ratio(above: Floats, below: Floats, undefined: float) -> Floats:
     return np.divide(above, below, out=np.full_like(above, undefined), where=below != 0)
-
-
-def _interval(table: _Table, settings: Settings) -> Floats:
-    """Return (2, len(NAMES)): the lower and the upper end of every interval."""
-    rng, n = np.random.default_rng(settings.seed), len(table.cell)
-    values = np.empty((settings.resamples, len(NAMES)))
-    step = max(1, BLOCK // n)
-    for start in range(0, len(values), step):
-        part = values[start : start + step]
-        drawn = rng.integers(n, size=(len(part), n))
-        part[:] = _metrics(_counts(table.cell[drawn], len(table.bin)), table)
-    if np.isnan(values).all(axis=0).any():
-        raise InputError(f"resamples: none of {len(values)}, {n} rows each, drew both classes; raise it or set it to 0")
-    tail = (1 - settings.confidence) / 2
-    ends: Floats = np.nanquantile(values, [tail, 1 - tail], axis=0)
-    return ends
-
-
-def _plain(value: Any) -> float:
-    return round(float(value), DECIMALS) + 0.0  # the sum turns -0.0 into 0.0

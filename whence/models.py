@@ -1,92 +1,97 @@
-"""What a classifier has learnt: named arrays in a .npz file. Data, not a program: a stranger's file can do no harm.
+"""What a classifier has learnt, in two files: arrays (.safetensors), and a card (.json) that says what they are.
 
-Decision trees are read off scikit-learn's once and then followed with NumPy alone, so that a saved forest needs no
-scikit-learn either (its import costs more than a second).
+Data, not a program: nothing in a stranger's file is executed.
 """
 
-import zipfile
-import zlib
-from collections.abc import Iterable
+import json
+import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from safetensors import SafetensorError
+from safetensors.numpy import load as decode
+from safetensors.numpy import save as encode
 
 from whence.errors import InputError
 from whence.files import replacing
+from whence.settings import Section, check
 
 Learnt = dict[str, NDArray[Any]]
-BLOCK = 1024
-"""Rows that follow trees at once: with a hundred trees a megabyte of positions."""
+AGAIN = "run dvc repro to train it again"
+LARGEST = 2**24
+"""Numbers in a row of x, at most: more memory than that is not taken on the word of a card."""
 
 
-def save(learnt: Learnt, path: Path) -> None:
-    """Write the arrays, whole or not at all; the same arrays give the same bytes."""
-    with replacing(path) as partial, partial.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, **learnt)
+class Card(Section):
+    """What stands beside the arrays: all that is needed to use them."""
+
+    classifier: str
+    """The module in whence/classifiers."""
+    classes: list[str | int | bool]
+    """In the order of the probabilities."""
+    shape: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    """Of one row of x: (height, width, 3), or (features,)."""
+    settings: dict[str, Any]
+    """The section train.<classifier> that it was trained with."""
+    preprocessing: dict[str, list[float]]
+    """What is done to x first, for instance mean and std per channel."""
+    parameters: int = Field(ge=0)
+    """Numbers that were learnt, of one member."""
+    best_epoch: list[Annotated[int, Field(ge=0)]]
+    """Of each member (seed): the epoch whose weights were taken; 0 where there are no epochs."""
+
+    @field_validator("classes")
+    @classmethod
+    def _differ(cls, classes: list[str | int | bool]) -> list[str | int | bool]:
+        if not 2 <= len(classes) == len(set(classes)) or len(set(map(type, classes))) > 1:
+            raise ValueError("expected two or more classes, of one type, each once")
+        return classes
+
+    @field_validator("shape")
+    @classmethod
+    def _fits_memory(cls, shape: list[int]) -> list[int]:
+        if math.prod(shape) > LARGEST:
+            raise ValueError(f"expected {LARGEST:,} numbers at most")
+        return shape
 
 
-def load(path: Path) -> Learnt:
-    """Return the arrays of a file from `save`; raises InputError if it is none. Nothing in the file is executed."""
+def save(learnt: Learnt, card: Card, weights: Path, beside: Path) -> None:
+    """Write arrays and card, both whole or neither; the same content gives the same bytes, in any order of names."""
+    with replacing(weights) as arrays, replacing(beside) as text:
+        # Not np.ascontiguousarray, which makes a lone number a row of one.
+        arrays.write_bytes(encode({name: np.asarray(array, order="C") for name, array in learnt.items()}))
+        text.write_text(json.dumps(card.model_dump(), indent=2) + "\n", encoding="utf-8")
+
+
+def load(weights: Path, beside: Path, classifier: str) -> tuple[Learnt, Card]:
+    """Return what `save` wrote; raises InputError if the files are no model, or one of another classifier."""
     try:
-        with path.open("rb") as handle, np.lib.npyio.NpzFile(handle, allow_pickle=False) as arrays:
-            learnt = dict(arrays)
-        strangers = [name for name, array in learnt.items() if not isinstance(array, np.ndarray)]
-        if strangers:
-            raise ValueError(f"{strangers[0]} is not an array")
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a readable model ({error}); run dvc repro to train it again") from error
-    return learnt
+        learnt = decode(weights.read_bytes())
+        for name, array in learnt.items():
+            if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+                raise ValueError(f"{name}: expected finite numbers")
+    except KeyError as error:
+        raise InputError(f"{weights}: not a readable model (NumPy has no numbers of type {error}); {AGAIN}") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{weights}: not a readable model ({error}); {AGAIN}") from error
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        card = check(content, Card, str(beside))
+    except InputError as error:
+        raise InputError(f"{error}; {AGAIN}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{beside}: not a readable card ({error}); {AGAIN}") from error
+    if card.classifier != classifier:
+        raise InputError(f"{beside}: a model of {card.classifier!r}, expected {classifier!r}; {AGAIN}")
+    return learnt, card
 
 
-def sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-logit)), without overflow at either end."""
-    small = np.exp(-np.abs(logit))
-    return np.asarray(np.where(logit >= 0, 1, small) / (1 + small))
-
-
-class Tree(NamedTuple):
-    """One tree, an entry per node; children count from the tree's own root, node 0; leaves are where left < 0."""
-
-    feature: NDArray[np.int64]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    value: NDArray[np.float64]
-
-
-def join(trees: Iterable[Tree]) -> Learnt:
-    """Return arrays for `total`: the nodes of all trees in a row, a leaf being its own child, and the roots."""
-    grown = list(trees)
-    sizes = [len(tree.value) for tree in grown]
-    roots = np.cumsum([0, *sizes[:-1]])
-    nodes: dict[str, list[NDArray[Any]]] = {"feature": [], "threshold": [], "left": [], "right": [], "value": []}
-    for root, tree in zip(roots, grown, strict=True):
-        leaf, self_ = tree.left < 0, np.arange(len(tree.value))
-        nodes["feature"].append(np.where(leaf, 0, tree.feature).astype(np.int32))
-        nodes["threshold"].append(tree.threshold.astype(np.float64))
-        nodes["left"].append((root + np.where(leaf, self_, tree.left)).astype(np.int32))
-        nodes["right"].append((root + np.where(leaf, self_, tree.right)).astype(np.int32))
-        nodes["value"].append(tree.value.astype(np.float64))
-    return {name: np.concatenate(parts) for name, parts in nodes.items()} | {"roots": roots.astype(np.int32)}
-
-
-def total(learnt: Learnt, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Return (n,) the sum over all trees of the value of the leaf where each row of x (n, d) ends.
-
-    A row goes left where x[feature] <= threshold, as in scikit-learn.
-    """
-    blocks = [_total(learnt, x[start : start + BLOCK]) for start in range(0, len(x), BLOCK)]
-    return np.concatenate(blocks) if blocks else np.zeros(0)
-
-
-def _total(learnt: Learnt, x: NDArray[Any]) -> NDArray[np.float64]:
-    feature, threshold, left, right = (learnt[name] for name in ("feature", "threshold", "left", "right"))
-    rows = np.arange(len(x))[:, None]
-    node = np.repeat(learnt["roots"][None, :], len(x), axis=0)
-    while True:
-        follow = np.where(x[rows, feature[node]] <= threshold[node], left[node], right[node])
-        if np.array_equal(follow, node):
-            return np.asarray(learnt["value"][node].sum(axis=1), np.float64)
-        node = follow
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raises ValueError where a key stands twice, of which json would keep the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError(f"a key stands twice among {', '.join(map(repr, content))}")
+    return content

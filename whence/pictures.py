@@ -11,6 +11,7 @@ import pandas as pd
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 STYLE = {
     "figure.dpi": 100,
@@ -81,6 +82,53 @@ def draw_confusion(axes: Any, table: pd.DataFrame, title: str) -> None:
     axes.set_yticks(range(len(grid)), grid.index, rotation=90, va="center")
     axes.set_title(textwrap.fill(title, 28), fontsize=10)
     axes.grid(visible=False)
+
+
+def draw_heat(axes: Any, table: pd.DataFrame, marked: pd.DataFrame) -> None:
+    """Draw a table of shares, 0 to 1, a row per index and a column per column; `marked` cells get an asterisk.
+
+    A cell without a number stays blank.
+    """
+    values = table.to_numpy(float)
+    axes.imshow(values, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for i, j in np.argwhere(np.isfinite(values)):
+        text = f"{values[i, j]:.3f}{'*' if marked.iat[i, j] else ''}"
+        axes.text(j, i, text, ha="center", va="center", color="black" if values[i, j] > 0.6 else "white", fontsize=9)
+    axes.set_xticks(range(len(table.columns)), table.columns)
+    axes.set_yticks(range(len(table)), table.index)
+    axes.grid(visible=False)
+
+
+def training(title: str, tables: Tables) -> Any:
+    """Return a figure of the loss and the accuracy of each network by epoch, train beside valid, a line per seed.
+
+    Tables have columns seed, epoch, train_loss, valid_loss, train_accuracy, valid_accuracy; models without epochs,
+    whose table says epoch 0, are left out, and the others look as they do beside them.
+    """
+    networks = {run: table for run, table in tables.items() if (table["epoch"] > 0).all()}
+    look = styles(list(tables))
+    figure, grid = plt.subplots(2, 2, figsize=(12, 8), sharex=True, sharey="row", layout="constrained")
+    figure.suptitle(title)
+    for row, what in zip(grid, ("loss", "accuracy"), strict=True):
+        for axes, split in zip(row, ("train", "valid"), strict=True):
+            for run, table in networks.items():
+                for k, (_, part) in enumerate(table.groupby("seed")):
+                    how = {"lw": 1, "marker": ".", "ms": 3, "label": None if k else run} | look[run]
+                    axes.plot(part["epoch"], part[f"{split}_{what}"], **how)
+    grid[0, 0].set(title="train, as augmented and smoothed", ylabel="loss, nats per image", yscale="log")
+    grid[0, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    grid[0, 0].yaxis.set_major_formatter("{x:g}")
+    grid[0, 0].yaxis.set_minor_locator(NullLocator())
+    grid[0, 1].set(title="valid")
+    grid[1, 0].set(xlabel="epoch", ylabel="accuracy")
+    grid[1, 0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid[1, 1].set(xlabel="epoch")
+    if networks:
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        legend(figure, handles, labels, "run", height=8)
+    else:
+        figure.supxlabel("no network among the runs")
+    return figure
 
 
 def save(figure: Any, path: Path) -> None:

@@ -61,14 +61,15 @@ def check_aligned(labels: Labels, array: NDArray[Any], path: Path) -> None:
                 raise InputError(f"{path}: row {row} is not {labels.path[row]}; {again}")
 
 
-def take(array: NDArray[Any], positive: NDArray[np.bool_], split: NDArray[np.bool_]) -> Rows:
-    """Return the rows of a split (a mask, (N,)), images as rows of pixels; raises InputError if of one class only."""
-    y = positive[split]
-    if y.all() or not y.any():
-        raise InputError(
-            f"{len(y):,} rows of a split are all of one class; both are needed: raise valid_share, or the cap"
-        )
-    return Rows(np.asarray(array[split]).reshape(len(y), -1), y)
+def take(array: NDArray[Any], target: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return x and y of the rows under a mask (N,); raises InputError unless they are of two classes at least."""
+    y = target[chosen]
+    classes = np.unique(y).tolist()
+    if len(classes) < 2:
+        only = f", all of class {classes[0]!r}" if classes else ""
+        found = f"a split has {len(y):,} rows to learn from{only}; expected two classes at least"
+        raise InputError(f"{found}: raise valid_share, the cap, or the share of a domain")
+    return np.asarray(array[chosen]), y
 
 
 def digest(pixels: NDArray[np.uint8]) -> str:

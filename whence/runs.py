@@ -1,10 +1,13 @@
-"""The list of runs in params.yaml: which classifier answers which task from which features."""
+"""The lists of runs in params.yaml: which classifier learns what, from which features of which images."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
 from whence import settings
+
+Kind = Literal["classical", "network"]
+SOURCES = {"sample": "drawn sample, not real data", "local": "local data", "published": "published data"}
 
 
 class Run(settings.Section):
@@ -13,6 +16,17 @@ class Run(settings.Section):
     task: str
     dataset: str
     features: str
+    kind: Kind
+    classifier: str
+
+
+class ObjectRun(settings.Section):
+    """One entry of section object_runs: a classifier of the ten categories, and the images that it learns from."""
+
+    train_on: str
+    """A key of section objects."""
+    dataset: str
+    kind: Kind
     classifier: str
 
 
@@ -20,6 +34,21 @@ class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
 
 
-def of_task(task: str) -> list[str]:
-    """Return the keys of the task's runs, in the order of params.yaml; raises InputError if a run is malformed."""
-    return [key for key, run in settings.load("runs", Runs).root.items() if run.task == task]
+class ObjectRuns(RootModel[Annotated[dict[str, ObjectRun], Field(min_length=1)]]):
+    """Section object_runs."""
+
+
+def of_task(task: str) -> dict[str, Run]:
+    """Return the task's runs, in the order of params.yaml; raises InputError if a run is malformed."""
+    return {key: run for key, run in settings.load("runs", Runs).root.items() if run.task == task}
+
+
+def of_objects() -> dict[str, ObjectRun]:
+    """Return the runs of section object_runs, in the order of params.yaml; raises InputError if one is malformed."""
+    return settings.load("object_runs", ObjectRuns).root
+
+
+def source() -> str:
+    """Return where the images come from, as titles say it; raises InputError if params.yaml does not tell."""
+    name = str(settings.value("source"))
+    return SOURCES.get(name, name)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.models import Learnt, Tree, join, total
+from whence.estimators.classical.trees import Tree, join, total
+from whence.models import Learnt
 from whence.rows import Rows
 from whence.settings import Section
 

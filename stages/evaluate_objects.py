@@ -1,0 +1,199 @@
+"""Open the test splits of every domain for a model of the ten categories, whichever domain it was trained on."""
+
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from whence import arrays, jpeg, metrics, models, multiclass, rows, settings, tables
+from whence.errors import InputError
+from whence.files import replacing
+from whence.rows import Labels
+from whence.stage import run
+from whence.tasks import Objects
+
+BLOCK = 4096
+HEADLINE = ("balanced_accuracy", "mcc")
+DATASETS = ("cinic10", "cifake")
+CIFAR = ("cifar", "real")
+"""The domains that are photographs of CIFAR-10."""
+CIFAR_TRAIN = ("/cifar10-train-", "/cifar-10-train-")
+"""What the path of a CIFAR-10 training image holds in CINIC-10, as published and as its README writes it."""
+
+
+class Settings(settings.Section):
+    """Section cross."""
+
+    jpeg_quality: dict[str, Annotated[int, Field(ge=1, le=95)]]
+    """Datasets of JPEGs: a model that was trained on one sees the images of others through JPEG of this quality."""
+
+    @field_validator("jpeg_quality")
+    @classmethod
+    def _exist(cls, quality: dict[str, int]) -> dict[str, int]:
+        if not set(quality) <= set(DATASETS):
+            raise ValueError(f"expected datasets among {', '.join(DATASETS)}")
+        return quality
+
+
+class Answers(NamedTuple):
+    """The valid and test rows of a dataset, a column each, (n,), and what each member of the model says of them."""
+
+    dataset: str
+    row: NDArray[np.int64]
+    split: tables.Strings
+    domain: tables.Strings
+    clean: NDArray[np.bool_]
+    actual: tables.Strings
+    proba: NDArray[np.float64]
+    """(members, n, K), the probability of each category."""
+
+
+def main(
+    train_on: str,
+    kind: str,
+    classifier: str,
+    cinic10_labels: Path,
+    cinic10_images: Path,
+    cifake_labels: Path,
+    cifake_images: Path,
+    weights: Path,
+    card: Path,
+    scores: Path,
+    headline: Path,
+    full: Path,
+    confusion: Path,
+) -> None:
+    """Score valid and test rows of both datasets; write predictions and confusion (csv), metrics by domain (json)."""
+    entry = importlib.import_module(f"whence.classifiers.{classifier}")
+    estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
+    cross, section = settings.load("cross", Settings), settings.load("evaluate.metrics", metrics.Settings)
+    asked = settings.load(f"objects.{train_on}", Objects)
+    model, about = estimator.Estimator.load(entry, weights, card), models.load(weights, card, classifier)[1]
+    names: list[str] = model.classes_.tolist()
+    answers = []
+    files = ((cinic10_labels, cinic10_images), (cifake_labels, cifake_images))
+    for dataset, (labels, images) in zip(DATASETS, files, strict=True):
+        table, array = rows.read(labels), arrays.read(images)
+        rows.check_aligned(table, array, images)
+        _check_known(table.category, names, card, labels)
+        quality = None if dataset == asked.dataset else cross.jpeg_quality.get(asked.dataset)
+        answers.append(_answers(model, dataset, table, array, _clean(table, dataset, asked), quality))
+    epochs = float(np.mean(about.best_epoch))
+    _write_metrics(_summaries(answers, names, section), asked.domains, epochs, headline, full)
+    _write_scores(answers, names, scores)
+    _write_confusion(answers, names, confusion)
+
+
+def _check_known(category: tables.Strings, names: Sequence[str], card: Path, labels: Path) -> None:
+    strangers = sorted(set(category.tolist()) - set(names))
+    if strangers:
+        found = f"the model knows {', '.join(map(str, names))}, not the {strangers[0]!r} of {labels}"
+        raise InputError(f"{card}: {found}; train it on images of every category, then run dvc repro")
+
+
+def _clean(table: Labels, dataset: str, asked: Objects) -> NDArray[np.bool_]:
+    """Return (N,) whether a row is one of test that the model cannot have seen in training, in whatever coding.
+
+    Within a dataset by pixels. Across them by name: CINIC-10's `cifar10-train-…` are images of CIFAR-10's training set,
+    all of which are in CIFAKE's REAL train; CIFAKE's REAL test is CIFAR-10's test set, of which CINIC-10's train and
+    valid hold nothing.
+    """
+    clean = rows.clean(table)
+    if dataset != asked.dataset and set(asked.domains) & set(CIFAR):
+        for stem in CIFAR_TRAIN:
+            clean &= np.char.find(table.path, stem) < 0
+    return clean
+
+
+def _answers(
+    model: Any, dataset: str, table: Labels, array: NDArray[Any], clean: NDArray[np.bool_], quality: int | None
+) -> Answers:
+    """Return what the model says of valid and test rows, which it sees through JPEG where a quality is given."""
+    row = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
+
+    def blocks() -> Iterator[NDArray[np.float64]]:  # images need not fit in memory
+        for start in range(0, len(row), BLOCK):
+            images = array[row[start : start + BLOCK]]
+            yield model.member_proba(images if quality is None else jpeg.recode(images, quality))
+
+    columns = (table.split[row], table.domain[row], clean[row], table.category[row])
+    return Answers(dataset, row, *columns, np.concatenate(list(blocks()), axis=1))
+
+
+def _codes(category: tables.Strings, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return (n,) the place of each category among `names`."""
+    place = {name: k for k, name in enumerate(names)}
+    return np.array([place[name] for name in category.tolist()], np.int64)
+
+
+def _summaries(answers: list[Answers], names: list[str], section: metrics.Settings) -> dict[str, Any]:
+    """Return the metrics by domain and kind of rows: valid, official and clean test rows, those that there are."""
+    summaries: dict[str, Any] = {}
+    for part in answers:
+        actual, test = _codes(part.actual, names), part.split == "test"
+        for domain in np.unique(part.domain).tolist():
+            here = part.domain == domain
+            masks = {"valid": here & ~test, "official": here & test, "clean": here & part.clean}
+            summaries[domain] = {
+                which: multiclass.summarise(actual[mask], part.proba[:, mask], names, section)
+                for which, mask in masks.items()
+                if mask.any()
+            }
+    return summaries
+
+
+def _write_metrics(summaries: dict[str, Any], own: Iterable[str], epochs: float, headline: Path, full: Path) -> None:
+    """Write everything by domain, and as headline the mean over the domains that the model was trained on."""
+    official = {domain: parts["official"] for domain, parts in summaries.items()}
+    short = {name: round(float(np.mean([official[d][name] for d in own])), metrics.DECIMALS) for name in HEADLINE}
+    for path, content in ((headline, short), (full, summaries | {"epochs": epochs})):
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    accuracies = ", ".join(f"{domain} {figures['accuracy']:.4f}" for domain, figures in official.items())
+    print(f"accuracy on official test rows: {accuracies}")
+
+
+def _write_scores(answers: list[Answers], names: list[str], target: Path) -> None:
+    """Write for every row what each member predicts, and how sure it is."""
+    parts = []
+    for part in answers:
+        columns: dict[str, NDArray[Any]] = {
+            "dataset": np.full(len(part.row), part.dataset),
+            "row": part.row,
+            "split": part.split,
+            "domain": part.domain,
+            "clean": part.clean,
+            "actual": part.actual,
+        }
+        for k, member in enumerate(part.proba):
+            columns[f"predicted_{k}"] = np.array(names)[member.argmax(axis=1)]
+            columns[f"confidence_{k}"] = member.max(axis=1).round(metrics.DECIMALS)
+        parts.append(columns)
+    tables.write_csv(target, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _write_confusion(answers: list[Answers], names: list[str], target: Path) -> None:
+    """Write the counts of each domain's official test rows, those of all members together."""
+    found: dict[str, NDArray[np.int64]] = {}
+    for part in answers:
+        for domain in np.unique(part.domain).tolist():
+            mask = (part.domain == domain) & (part.split == "test")
+            actual = np.tile(_codes(part.actual[mask], names), len(part.proba))
+            found[domain] = multiclass.confusion(actual, part.proba[:, mask].argmax(axis=2).ravel(), len(names))
+    k, domains = len(names), len(found)
+    columns = {
+        "domain": np.repeat(list(found), k * k),
+        "actual": np.tile(np.repeat(names, k), domains),
+        "predicted": np.tile(names, k * domains),
+        "count": np.concatenate([counts.ravel() for counts in found.values()]),
+    }
+    tables.write_csv(target, columns)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,113 @@
+"""Training images, changed at random: each image of a batch in its own way, and in another way every epoch.
+
+All of it is tensor arithmetic on whole batches, on the device where they are. What is 0 or false costs nothing.
+"""
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from whence.estimators.network.data import Scale
+from whence.settings import Section
+
+GREY = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in the luma (ITU-R BT.601)."""
+
+
+class Settings(Section):
+    """Section augment of a network: how far an image may be changed."""
+
+    flip: bool
+    """Mirror images, alternately: half of them in even epochs, the other half in odd ones (Jordan 2024)."""
+    shift: int = Field(ge=0)
+    """Most whole pixels up, down, left and right; the edge is reflected."""
+    rotate: float = Field(ge=0, le=15)
+    """Most degrees in either direction."""
+    zoom: float = Field(ge=0, lt=1)
+    """Scale factor within 1 ± zoom."""
+    shear: float = Field(ge=0, lt=1)
+    """Most horizontal shear, in pixels per pixel."""
+    jitter: float = Field(ge=0, lt=1)
+    """Brightness, contrast and saturation each times a factor within 1 ± jitter."""
+    cutout: int = Field(ge=0)
+    """Side of a square of pixels that is set to the mean (DeVries & Taylor 2017)."""
+
+
+def augment(images: Tensor, mirrored: Tensor, settings: Settings, scale: Scale, generator: torch.Generator) -> Tensor:
+    """Return a changed copy of `images` (B, 3, H, W) float, which `scale` has made of pixels.
+
+    `mirrored` (B,) bool says which of them an alternating flip turns round, see `mirror`. Draws come from `generator`,
+    which lives on the CPU, so that they are the same on every device.
+    """
+    if settings.flip:
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if settings.shift:
+        images = shift(images, settings.shift, generator)
+    if settings.rotate or settings.zoom or settings.shear:
+        images = warp(images, settings, generator)
+    if settings.jitter:
+        mean, std = (images.new_tensor(part)[:, None, None] for part in scale)
+        images = (jitter(images * std + mean, settings.jitter, generator) - mean) / std
+    if settings.cutout:
+        images = cutout(images, settings.cutout, generator)
+    return images
+
+
+def mirror(rows: Tensor, epoch: int, seed: int) -> Tensor:
+    """Return (B,) bool, whether a row (its number, int64) is mirrored in an epoch: the opposite of the epoch before."""
+    hashed = (rows * 2654435761 + (seed + 1) * 40503) & 0xFFFFFFFF
+    hashed = ((hashed ^ (hashed >> 15)) * 2246822519) & 0xFFFFFFFF
+    return ((hashed >> 16) + epoch) % 2 == 1
+
+
+def shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Return the images moved by up to `most` whole pixels each way, fewer than H and W; the edge is reflected."""
+    count, _, height, width = images.shape
+    down, right = torch.randint(0, 2 * most + 1, (2, count), generator=generator).to(images.device)
+    padded = functional.pad(images, (most, most, most, most), mode="reflect")
+    # Every crop that there is, as a view; indexed as NHWC, which is how channels_last images lie in memory.
+    crops = padded.permute(0, 2, 3, 1).unfold(1, height, 1).unfold(2, width, 1)
+    return crops[torch.arange(count, device=images.device), down, right]
+
+
+def warp(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """Return the images sheared, rotated and zoomed about their centre, bilinear, the edge reflected."""
+    height, width = images.shape[2:]
+    angle, scale, slant = _uniform(3, len(images), generator).to(images)
+    angle, scale, slant = angle * math.radians(settings.rotate), 1 + scale * settings.zoom, slant * settings.shear
+    cos, sin, zero = angle.cos() / scale, angle.sin() / scale, torch.zeros_like(angle)
+    # Where each pixel comes from; the grid goes from -1 to 1 along both sides, however long they are.
+    x = torch.stack([cos, (slant * cos - sin) * height / width, zero], dim=1)
+    y = torch.stack([sin * width / height, slant * sin + cos, zero], dim=1)
+    grid = functional.affine_grid(torch.stack([x, y], dim=1), list(images.shape), align_corners=False)
+    warped = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return warped.contiguous(memory_format=torch.channels_last)
+
+
+def jitter(levels: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Return images with saturation, contrast and brightness times 1 ± `most`; level 0 is black; nothing is clipped."""
+    bright, contrast, colour = 1 + most * _uniform(3, len(levels), generator).to(levels)[:, :, None, None, None]
+    luma = (levels * levels.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+    mean = luma.mean((2, 3), keepdim=True)
+    changed: Tensor = bright * (mean + contrast * (luma - mean + colour * (levels - luma)))
+    return changed
+
+
+def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Return the images with a square of `side` pixels set to 0, its centre drawn evenly; it may go over the edge."""
+    inside = []
+    for axis in (2, 3):
+        length = images.shape[axis]
+        first = torch.randint(0, length, (len(images), 1), generator=generator).to(images.device) - side // 2
+        place = torch.arange(length, device=images.device)
+        inside.append((place >= first) & (place < first + side))
+    square = inside[0][:, :, None] & inside[1][:, None, :]
+    return torch.where(square[:, None], 0.0, images)
+
+
+def _uniform(numbers: int, count: int, generator: torch.Generator) -> Tensor:
+    """Return (numbers, count) drawn evenly from [-1, 1)."""
+    return 2 * torch.rand((numbers, count), generator=generator) - 1

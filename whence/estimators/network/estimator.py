@@ -1,0 +1,186 @@
+"""scikit-learn's contract for networks: one member per seed, trained on images, saved as arrays and a card."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from whence import models
+from whence.errors import InputError
+from whence.estimators.network import data, progress, trainer
+from whence.estimators.network.device import device, drawing, processes
+from whence.estimators.network.progress import History
+from whence.estimators.network.recipe import Settings
+from whence.settings import PARAMS, check
+
+SHOWN = 2000
+"""Training images, evenly spaced, that a network may look at before it learns, for a fixed first layer."""
+
+
+def parameters(net: nn.Module) -> int:
+    """Return the count that Keras and papers state: weights and the running statistics of normalisation."""
+    buffers = sum(buffer.numel() for buffer in net.buffers() if buffer.is_floating_point())
+    return sum(p.numel() for p in net.parameters()) + buffers
+
+
+class Estimator:
+    """One architecture: `fit`, `classes_`, `predict_proba`, `predict`, `save` and `load`."""
+
+    classes_: NDArray[Any]
+    history_: History
+    """Columns seed, epoch, learning_rate, losses and accuracies: a value per seed and epoch."""
+
+    def __init__(self, entry: ModuleType, settings: Settings, log: Callable[[History], None] | None = None) -> None:
+        self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
+        self.name = entry.__name__.rpartition(".")[2]
+        self.section = f"{PARAMS}: train.{self.name}"
+        self.device = device()
+        self.checkpoints: list[Path] = []
+        self.writes = True
+
+    def fit(
+        self, x: NDArray[Any], y: NDArray[Any], x_valid: NDArray[Any], y_valid: NDArray[Any], classes: Any = None
+    ) -> Self:
+        """Train a member per seed on x (n, H, W, 3) uint8 and y (n,); `classes` gives their order, else it is sorted.
+
+        Raises InputError where the architecture does not fit the images, a class is missing, or training diverges.
+        """
+        splits = [(x, np.asarray(y)), (x_valid, np.asarray(y_valid))]
+        self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)
+        data.check(splits, self.classes_, self.section)
+        self.shape = list(x.shape[1:])
+        self._build("meta")  # refused before any work
+        self.scale = data.measure(x)
+        train, valid = (data.load(*split, self.classes_, self.device) for split in splits)
+        about = [self.name, self.classes_.tolist()]
+        key = progress.key(self.settings, [Path(self.entry.__file__ or "")], about, [*train, *valid])
+        rank, world = processes(self.device)
+        self._check_batch(len(y), world)
+        self.writes = rank == 0
+        self.checkpoints = [_folder() / f"{key}-{world}-{seed}" for seed in self.settings.seeds]
+        self.members, past = [], progress.nothing()
+        for seed, checkpoint in zip(self.settings.seeds, self.checkpoints, strict=True):
+            net, report = self._build(self.device, seed), _after(past, self.log)
+            if hasattr(net, "prepare"):
+                net.prepare(self.scale(train.images[:: math.ceil(len(y) / SHOWN)]))
+            history = trainer.train(
+                *(net, self.scale, train, valid, self.settings, seed, checkpoint, report, rank, world, self.section)
+            )
+            past = progress.joined(past, history)
+            self.members.append(net)
+        self.history_, self.best_epoch = past, progress.best_epochs(past, self.settings)
+        return self
+
+    def _check_batch(self, rows: int, world: int) -> None:
+        if min(rows, self.settings.batch) < 2 * world:
+            wanted = f"two or more for each of {world} processes" if world > 1 else "two or more"
+            raise InputError(f"{self.section}.batch: got {self.settings.batch} of {rows} rows, expected {wanted}")
+
+    def _build(self, where: torch.device | str, seed: int = 0) -> Any:
+        """Return the network; on "meta" it has no weights, and is refused if it does not fit images and settings."""
+        outputs = len(self.classes_) if len(self.classes_) > 2 else 1
+        height, width, channels = self.shape
+        try:
+            with drawing(self.device, seed), torch.device(where):
+                net = self.entry.build((height, width, channels), outputs, self.settings)
+                if where == "meta":
+                    got = tuple(net.eval()(torch.zeros(2, channels, height, width)).shape)
+                    if got != (2, outputs):
+                        raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
+            if (most := self.settings.augment.shift) >= min(height, width):
+                raise ValueError(f"augment.shift: got {most}, expected less than their sides")
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            raise InputError(f"{self.section}: does not fit images of {height}×{width}×{channels}: {error}") from error
+        return net.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def member_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (members, n, K), float32 arithmetic whatever the training used; a batch changes no row."""
+        if list(x.shape[1:]) != self.shape or x.dtype != np.uint8:
+            raise InputError(f"{self.name}: was trained on {self.shape} uint8, got {list(x.shape[1:])} {x.dtype}")
+        parts = [np.zeros((len(self.members), 0, len(self.classes_)))]
+        for start in range(0, len(x), trainer.BLOCK):
+            block = x[start : start + trainer.BLOCK]
+            full = np.zeros((trainer.BLOCK, *self.shape), np.uint8)  # always as many: kernels differ by the batch
+            full[: len(block)] = block
+            input_ = self.scale(torch.from_numpy(full).to(self.device))
+            z = [trainer.logits(net.eval(), input_, self.settings.mirror_at_test) for net in self.members]
+            parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, : len(block)])
+        return np.concatenate(parts, axis=1)
+
+    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (n, K), the probability of each of `classes_`, the mean over the members."""
+        return np.asarray(self.member_proba(x).mean(axis=0))
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return (n,), the likeliest class of each row."""
+        return np.asarray(self.classes_[self.predict_proba(x).argmax(axis=1)])
+
+    def save(self, weights: Path, card: Path) -> None:
+        """Write arrays and card, then drop the checkpoints; of several processes the first alone does."""
+        if not self.writes:
+            return
+        learnt = {
+            f"{place}.{name}": part.cpu().contiguous().numpy()
+            for place, net in enumerate(self.members)
+            for name, part in net.state_dict().items()
+        }
+        about = models.Card(
+            classifier=self.name,
+            classes=self.classes_.tolist(),
+            shape=self.shape,
+            settings=self.settings.model_dump(),
+            preprocessing={name: list(numbers) for name, numbers in self.scale._asdict().items()},
+            parameters=parameters(self.members[0]),
+            best_epoch=self.best_epoch,
+        )
+        models.save(learnt, about, weights, card)
+        for checkpoint in self.checkpoints:
+            checkpoint.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, entry: ModuleType, weights: Path, card: Path) -> Self:
+        """Return what `save` wrote; raises InputError if the files are no model of `entry`."""
+        learnt, about = models.load(weights, card, entry.__name__.rpartition(".")[2])
+        self = cls(entry, check(about.settings, entry.Settings, f"{card}: settings"))
+        self.classes_, self.shape, self.best_epoch = np.asarray(about.classes), about.shape, about.best_epoch
+        try:
+            self.scale = data.read(about.preprocessing)
+            self.members = self._restored(learnt)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(f"{weights}: does not fit {card} ({error}); run dvc repro to train it again") from error
+        return self
+
+    def _restored(self, learnt: models.Learnt) -> list[nn.Module]:
+        """Return the members; what is allocated is what the file holds, whatever its card claims."""
+        members: dict[str, dict[str, torch.Tensor]] = {str(place): {} for place in range(len(self.settings.seeds))}
+        for name, array in learnt.items():
+            place, _, part = name.partition(".")
+            members[place][part] = torch.from_numpy(array)
+        return [self._member(state) for state in members.values()]
+
+    def _member(self, state: dict[str, torch.Tensor]) -> nn.Module:
+        plan = self._build("meta")
+        expected = {name: part.dtype for name, part in plan.state_dict().items()}
+        if wrong := set(expected.items()) ^ {(name, part.dtype) for name, part in state.items()}:
+            raise ValueError("unknown, missing or of another type: " + ", ".join(sorted({name for name, _ in wrong})))
+        plan.load_state_dict(state, assign=True)  # refuses other shapes
+        net = self._build(self.device)
+        net.load_state_dict(state)
+        return net.eval()  # type: ignore[no-any-return]
+
+
+def _folder() -> Path:
+    """Return the folder of unfinished trainings: that of the repository, for DVC's temporary copies of it too."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".checkpoints"
+
+
+def _after(past: History, log: Callable[[History], None]) -> Callable[[History], None]:
+    return lambda history: log(progress.joined(past, history))

@@ -1,0 +1,110 @@
+"""Optimizers and learning-rate schedules by name. What PyTorch has is PyTorch's; Muon for filters is here."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from whence.estimators.network.device import bf16
+
+Optimizer = Literal["adam", "adamw", "sgd", "muon"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle"]
+WARM_UP = 0.2
+"""Share of a one-cycle schedule in which the learning rate rises."""
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def rate(schedule: Schedule, progress: float) -> float:
+    """Return the factor of the learning rate, 0 to 1, when a share `progress` of all steps, 0 to 1, is done.
+
+    step: a tenth from one half on, a hundredth from three quarters on. cosine: Loshchilov & Hutter 2017, without
+    restarts. one_cycle: up in a straight line for the first fifth, then down to 0 (Smith & Topin 2018).
+    """
+    match schedule:
+        case "constant":
+            return 1.0
+        case "step":
+            return 0.1 ** ((progress >= 0.5) + (progress >= 0.75))
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        case "one_cycle":
+            return min(progress / WARM_UP, (1 - progress) / (1 - WARM_UP))
+
+
+def build(name: Optimizer, net: nn.Module, learning_rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Return the optimizers that together move every parameter of `net` that asks for a gradient.
+
+    sgd has Nesterov momentum .9. muon moves the weights of two or more dimensions, but for the last layer's: these,
+    biases and normalisation are AdamW's. Biases and normalisation are not decayed.
+    """
+    wanted = [p for p in net.parameters() if p.requires_grad]
+    weights, others = [p for p in wanted if p.ndim > 1], [p for p in wanted if p.ndim < 2]
+    hidden = weights[:-1] if name == "muon" else []
+    groups = [{"params": weights[len(hidden) :], "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if name == "sgd":
+        return [torch.optim.SGD(groups, learning_rate, momentum=0.9, nesterov=True)]
+    # Fused: three times as fast on a CPU. It needs gradients that lie in memory as their parameters do, and they do.
+    if name == "adam":
+        return [torch.optim.Adam(groups, learning_rate, fused=True)]
+    if name == "adamw":
+        return [torch.optim.AdamW(groups, learning_rate, fused=True)]
+    rest = torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
+    return [Muon(hidden, learning_rate, weight_decay), rest] if hidden else [rest]
+
+
+def step(movers: list[torch.optim.Optimizer], loss: Tensor, learning_rate: float) -> None:
+    """Move every parameter one step down the gradient of `loss`."""
+    for mover in movers:
+        mover.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for mover in movers:
+        for group in mover.param_groups:
+            group["lr"] = learning_rate
+        mover.step()
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised (Jordan et al. 2024), for weights (out, …), taken as matrices (out, everything else).
+
+    torch.optim.Muon takes matrices alone. The update has the root mean square of AdamW's, .2, so that one learning
+    rate serves both (Liu et al. 2025, arXiv 2502.16982); weight decay is decoupled.
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Move every weight that has a gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                average = state["momentum"]
+                average.lerp_(p.grad, 1 - group["momentum"])
+                update = p.grad.lerp(average, group["momentum"]).flatten(1)
+                update = orthogonalise(update) * 0.2 * max(update.shape) ** 0.5
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update.view(p.shape), alpha=-group["lr"])
+
+
+def orthogonalise(matrix: Tensor) -> Tensor:
+    """Return about U Vᵀ of the singular value decomposition U S Vᵀ of a matrix, by five Newton-Schulz steps.
+
+    They run in bf16, which is exact enough, where the hardware has it.
+    """
+    x = matrix.to(torch.bfloat16 if bf16(matrix.device) else torch.float32)
+    x = x / x.norm().clamp(min=1e-7)
+    tall = len(x) > x.shape[1]
+    x = x.T if tall else x
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(5):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    done: Tensor = x.T if tall else x
+    return done.to(matrix.dtype)

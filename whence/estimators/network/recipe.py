@@ -1,0 +1,38 @@
+"""What the section train.<name> of every network holds; the settings of its architecture come on top."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from whence.estimators.network import augment, optimizers
+from whence.settings import Section
+
+
+class Settings(Section):
+    """How a network is trained."""
+
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
+    """One training each; metrics are the mean over them."""
+    epochs: int = Field(ge=1)
+    """Passes over the training rows, at most."""
+    batch: int = Field(ge=1)
+    """Images per step, of all processes together."""
+    optimizer: optimizers.Optimizer
+    learning_rate: float = Field(gt=0)
+    """The highest of the schedule."""
+    weight_decay: float = Field(ge=0)
+    schedule: optimizers.Schedule
+    label_smoothing: float = Field(ge=0, lt=1)
+    patience: int | None = Field(ge=1)
+    """Epochs without a lower valid loss, then it stops and takes the best weights; null: never, and the last ones."""
+    class_weight: Literal["balanced"] | None
+    mirror_at_test: bool
+    """Average the answers for an image and for its mirror image."""
+    augment: augment.Settings
+
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("expected each seed once")
+        return seeds
