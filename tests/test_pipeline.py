@@ -97,7 +97,7 @@ def test_the_launcher_changes_nothing_and_starts_several_processes(repository):
     edit(repository, lambda params: params["train"]["mlp"].update(epochs=3))
     output = run(repository, "dvc", "repro", "evaluate@fake-mlp", **launch)
     assert ran(output) == ["train@fake-mlp", "evaluate@fake-mlp"]
-    with (repository / "plots/fake/training/fake-mlp.csv").open() as handle:
+    with (repository / "plots/fake/training/network/fake-mlp.csv").open() as handle:
         assert [line["epoch"] for line in csv.DictReader(handle)] == ["1", "2", "3"]
     assert output.count("rows to learn from") == 1
     assert not list((repository / ".checkpoints").glob("*"))
@@ -114,7 +114,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
         edit(folder, longer)
     run(plain, "dvc", "repro", "train@fake-mlp")
     broken = subprocess.Popen(["dvc", "repro", "train@fake-mlp"], cwd=repository, start_new_session=True)
-    training = repository / "plots/fake/training/fake-mlp.csv"
+    training = repository / "plots/fake/training/network/fake-mlp.csv"
     while broken.poll() is None and not (training.exists() and training.read_text().count("\n") > 3):
         time.sleep(0.02)
     os.killpg(broken.pid, signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
     assert list((repository / ".checkpoints").glob("*")), "killed before it ended"
     (repository / ".dvc/tmp/lock").unlink(missing_ok=True)
     run(repository, "dvc", "repro", "train@fake-mlp")
-    for name in ("models/fake-mlp.safetensors", "models/fake-mlp.json", "plots/fake/training/fake-mlp.csv"):
+    for name in ("models/fake-mlp.safetensors", "models/fake-mlp.json", "plots/fake/training/network/fake-mlp.csv"):
         assert (repository / name).read_bytes() == (plain / name).read_bytes(), name
     assert not list((repository / ".checkpoints").glob("*"))
 
