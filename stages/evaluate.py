@@ -1,22 +1,18 @@
 """Open the test split: scores per row, metrics with intervals, and the points of the curves."""
 
 import importlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, curves, metrics, rows, settings, tables
+from whence import arrays, curves, metrics, models, rows, settings, tables
 from whence.errors import InputError
-from whence.files import replacing
 from whence.stage import run
 from whence.tasks import Task
 
-BLOCK = 4096
 HEADLINE = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "mcc")
 
 
@@ -68,7 +64,7 @@ def main(
     model = estimator.Estimator.load(entry, weights, card)
     if model.classes_.tolist() != question.classes:
         raise InputError(f"{card}: tells {model.classes_.tolist()} apart, expected {question.classes}; run dvc repro")
-    score = np.concatenate(list(_scores(model, array, opened)), axis=1)
+    score = models.ask(model, array, opened)[:, :, 1]
     clean, positive = rows.clean(table), question.target(table) == question.positive
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
     _write_metrics(scored, section.metrics, headline, full)
@@ -84,12 +80,6 @@ def main(
         tables.write_csv(path, columns)
 
 
-def _scores(model: Any, array: NDArray[Any], chosen: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-    """Yield (members, rows) the probability of the positive class, block by block: images need not fit in memory."""
-    for start in range(0, len(chosen), BLOCK):
-        yield model.member_proba(array[chosen[start : start + BLOCK]])[:, :, 1]
-
-
 def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, full: Path) -> None:
     test = scored.split == "test"
     masks = {"valid": ~test, "official": test, "clean": scored.clean}
@@ -97,9 +87,8 @@ def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, fu
     official = everything["official"]
     short = {name: official[name] for name in HEADLINE if name in official}
     short["clean_roc_auc"] = everything["clean"]["roc_auc"]
-    for path, content in ((headline, short), (full, everything)):
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    metrics.write(headline, short)
+    metrics.write(full, everything)
     print(f"{official['n']:,} test rows: " + ", ".join(f"{name} {value:.4f}" for name, value in short.items()))
 
 

@@ -1,8 +1,8 @@
 """Open the test splits of every domain for a model of the ten categories, whichever domain it was trained on."""
 
 import importlib
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -12,12 +12,10 @@ from pydantic import Field, field_validator
 
 from whence import arrays, jpeg, metrics, models, multiclass, rows, settings, tables
 from whence.errors import InputError
-from whence.files import replacing
 from whence.rows import Labels
 from whence.stage import run
 from whence.tasks import Objects
 
-BLOCK = 4096
 HEADLINE = ("balanced_accuracy", "mcc")
 DATASETS = ("cinic10", "cifake")
 CIFAR = ("cifar", "real")
@@ -73,7 +71,7 @@ def main(
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
     cross, section = settings.load("cross", Settings), settings.load("evaluate.metrics", metrics.Settings)
     asked = settings.load(f"objects.{train_on}", Objects)
-    model, about = estimator.Estimator.load(entry, weights, card), models.load(weights, card, classifier)[1]
+    model = estimator.Estimator.load(entry, weights, card)
     names: list[str] = model.classes_.tolist()
     answers = []
     files = ((cinic10_labels, cinic10_images), (cifake_labels, cifake_images))
@@ -83,7 +81,7 @@ def main(
         _check_known(table.category, names, card, labels)
         quality = None if dataset == asked.dataset else cross.jpeg_quality.get(asked.dataset)
         answers.append(_answers(model, dataset, table, array, _clean(table, dataset, asked), quality))
-    epochs = float(np.mean(about.best_epoch))
+    epochs = float(np.mean(model.best_epoch))
     _write_metrics(_summaries(answers, names, section), asked.domains, epochs, headline, full)
     _write_scores(answers, names, scores)
     _write_confusion(answers, names, confusion)
@@ -115,14 +113,9 @@ def _answers(
 ) -> Answers:
     """Return what the model says of valid and test rows, which it sees through JPEG where a quality is given."""
     row = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
-
-    def blocks() -> Iterator[NDArray[np.float64]]:  # images need not fit in memory
-        for start in range(0, len(row), BLOCK):
-            images = array[row[start : start + BLOCK]]
-            yield model.member_proba(images if quality is None else jpeg.recode(images, quality))
-
+    seen_as = np.asarray if quality is None else partial(jpeg.recode, quality=quality)
     columns = (table.split[row], table.domain[row], clean[row], table.category[row])
-    return Answers(dataset, row, *columns, np.concatenate(list(blocks()), axis=1))
+    return Answers(dataset, row, *columns, models.ask(model, array, row, seen_as))
 
 
 def _codes(category: tables.Strings, names: Sequence[str]) -> NDArray[np.int64]:
@@ -151,9 +144,8 @@ def _write_metrics(summaries: dict[str, Any], own: Iterable[str], epochs: float,
     """Write everything by domain, and as headline the mean over the domains that the model was trained on."""
     official = {domain: parts["official"] for domain, parts in summaries.items()}
     short = {name: round(float(np.mean([official[d][name] for d in own])), metrics.DECIMALS) for name in HEADLINE}
-    for path, content in ((headline, short), (full, summaries | {"epochs": epochs})):
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    metrics.write(headline, short)
+    metrics.write(full, summaries | {"epochs": epochs})
     accuracies = ", ".join(f"{domain} {figures['accuracy']:.4f}" for domain, figures in official.items())
     print(f"accuracy on official test rows: {accuracies}")
 

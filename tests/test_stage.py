@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from stages import evaluate, fetch, label, pack, train
-from whence import curves, metrics, rows, settings, stage, tables
+from whence import curves, metrics, models, rows, settings, stage, tables
 from whence.archive import kind, members, write
 from whence.errors import InputError
 from whence.files import replacing
@@ -651,7 +651,7 @@ def test_evaluate_answers_row_by_row_whatever_the_blocks(command, data, played, 
     played.told = told(2, data[0].domain == "fake")
     written = []
     for block in (1, 7, 4096):
-        monkeypatch.setattr(evaluate, "BLOCK", block)
+        monkeypatch.setattr(models, "BLOCK", block)
         assert command(evaluate.main, "fake", "played", *EVALUATE[2:])[0] == 0
         written.append([(here / name).read_bytes() for name in EVALUATE[7:]])
     assert written[0] == written[1] == written[2]

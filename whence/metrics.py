@@ -7,7 +7,9 @@ seeds and rows. Counts are whole numbers, exact in float64. No step calls BLAS: 
 give when other programs run, and their number would change the last bits.
 """
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from whence.errors import InputError
+from whence.files import replacing
 from whence.settings import Section
 
 Floats = NDArray[np.float64]
@@ -217,3 +220,9 @@ def _calibration(flat: Floats, table: _Table) -> Floats:
 
 def _ratio(above: Floats, below: Floats, undefined: float) -> Floats:
     return np.divide(above, below, out=np.full_like(above, undefined), where=below != 0)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write metrics as JSON, whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

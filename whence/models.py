@@ -5,6 +5,7 @@ Data, not a program: nothing in a stranger's file is executed.
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,43 @@ from whence.files import replacing
 from whence.settings import Section, check
 
 Learnt = dict[str, NDArray[Any]]
+COLUMNS = ("seed", "epoch", "learning_rate", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+History = dict[str, list[float]]
+"""How a training went: a list per column, a value per seed and epoch; of a model without epochs one value each."""
+BLOCK = 4096
+"""Rows that a model is asked about at once: images need not fit in memory."""
 AGAIN = "run dvc repro to train it again"
 LARGEST = 2**24
 """Numbers in a row of x, at most: more memory than that is not taken on the word of a card."""
+
+
+class Model:
+    """What every estimator can do once it says `member_proba`: the rest of scikit-learn's contract for classifiers."""
+
+    classes_: NDArray[Any]
+    history_: History
+    best_epoch: list[int]
+    """As in `Card`."""
+
+    def member_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (members, n, K), the probability of each of `classes_` by each member: a member per seed."""
+        raise NotImplementedError
+
+    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (n, K), the probability of each of `classes_`, the mean over the members."""
+        return np.asarray(self.member_proba(x).mean(axis=0))
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return (n,), the likeliest class of each row."""
+        return np.asarray(self.classes_[self.predict_proba(x).argmax(axis=1)])
+
+
+def ask(
+    model: Model, array: NDArray[Any], rows: NDArray[np.int64], seen_as: Callable[[Any], Any] = np.asarray
+) -> NDArray[np.float64]:
+    """Return (members, len(rows), K), what a model says of some rows of a memory map, each block through `seen_as`."""
+    blocks = (array[rows[start : start + BLOCK]] for start in range(0, len(rows), BLOCK))
+    return np.concatenate([model.member_proba(seen_as(block)) for block in blocks], axis=1)
 
 
 class Card(Section):

@@ -15,19 +15,16 @@ from whence.errors import InputError
 from whence.rows import Rows
 from whence.settings import PARAMS, Section, check
 
-History = dict[str, list[float]]
 
-
-class Estimator:
+class Estimator(models.Model):
     """One classifier of two classes: `fit`, `classes_`, `predict_proba`, `predict`, `save` and `load`."""
 
-    classes_: NDArray[Any]
-    history_: History
-    """A line of the training table: losses and accuracies of the finished model."""
-
-    def __init__(self, entry: ModuleType, settings: Section, log: Callable[[History], None] | None = None) -> None:
+    def __init__(
+        self, entry: ModuleType, settings: Section, log: Callable[[models.History], None] | None = None
+    ) -> None:
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
         self.name = entry.__name__.rpartition(".")[2]
+        self.best_epoch = [0]
 
     def fit(
         self, x: NDArray[Any], y: NDArray[Any], x_valid: NDArray[Any], y_valid: NDArray[Any], classes: Any = None
@@ -42,8 +39,7 @@ class Estimator:
         train, valid = (Rows(self._flat(a), b == self.classes_[1]) for a, b in ((x, y), (x_valid, y_valid)))
         self.learnt: models.Learnt = self.entry.fit(train, valid, self.settings)
         figures = [figure for rows in (train, valid) for figure in self._figures(rows)]
-        names = ("seed", "epoch", "learning_rate", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-        self.history_ = {name: [value] for name, value in zip(names, (0, 0, 0.0, *figures), strict=True)}
+        self.history_ = {name: [value] for name, value in zip(models.COLUMNS, (0, 0, 0.0, *figures), strict=True)}
         self.log(self.history_)
         return self
 
@@ -75,14 +71,6 @@ class Estimator:
         score = self.entry.score(self.learnt, self._flat(x))
         return np.stack([1 - score, score], axis=1)[np.newaxis]
 
-    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return (n, 2), the probability of each of `classes_`."""
-        return np.asarray(self.member_proba(x)[0])
-
-    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Return (n,), the likelier class of each row."""
-        return np.asarray(self.classes_[self.predict_proba(x).argmax(axis=1)])
-
     def save(self, weights: Path, card: Path) -> None:
         """Write arrays and card."""
         about = models.Card(
@@ -92,7 +80,7 @@ class Estimator:
             settings=self.settings.model_dump(),
             preprocessing={},
             parameters=self._parameters(),
-            best_epoch=[0],
+            best_epoch=self.best_epoch,
         )
         models.save(self.learnt, about, weights, card)
 

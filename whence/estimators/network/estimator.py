@@ -16,8 +16,8 @@ from whence import models
 from whence.errors import InputError
 from whence.estimators.network import data, progress, trainer
 from whence.estimators.network.device import device, drawing, processes
-from whence.estimators.network.progress import History
 from whence.estimators.network.recipe import Settings
+from whence.models import History
 from whence.settings import PARAMS, check
 
 SHOWN = 2000
@@ -30,12 +30,8 @@ def parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters()) + buffers
 
 
-class Estimator:
+class Estimator(models.Model):
     """One architecture: `fit`, `classes_`, `predict_proba`, `predict`, `save` and `load`."""
-
-    classes_: NDArray[Any]
-    history_: History
-    """Columns seed, epoch, learning_rate, losses and accuracies: a value per seed and epoch."""
 
     def __init__(self, entry: ModuleType, settings: Settings, log: Callable[[History], None] | None = None) -> None:
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
@@ -114,14 +110,6 @@ class Estimator:
             z = [trainer.logits(net.eval(), input_, self.settings.mirror_at_test) for net in self.members]
             parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, : len(block)])
         return np.concatenate(parts, axis=1)
-
-    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return (n, K), the probability of each of `classes_`, the mean over the members."""
-        return np.asarray(self.member_proba(x).mean(axis=0))
-
-    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Return (n,), the likeliest class of each row."""
-        return np.asarray(self.classes_[self.predict_proba(x).argmax(axis=1)])
 
     def save(self, weights: Path, card: Path) -> None:
         """Write arrays and card, then drop the checkpoints; of several processes the first alone does."""

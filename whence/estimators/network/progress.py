@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from whence.errors import InputError
 from whence.estimators.network.recipe import Settings
 from whence.files import replacing
+from whence.models import COLUMNS, History
 
-COLUMNS = ("seed", "epoch", "learning_rate", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-History = dict[str, list[float]]
-"""A list per column, a value per epoch."""
 Weights = dict[str, Tensor]
 
 

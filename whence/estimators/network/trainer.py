@@ -21,8 +21,8 @@ from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import augment, mirror
 from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.device import drawing, half
-from whence.estimators.network.progress import History
 from whence.estimators.network.recipe import Settings
+from whence.models import History
 
 __all__ = ["BLOCK", "Data", "Scale", "evaluate", "logits", "train"]
 DIVERGED = 10.0
