@@ -131,8 +131,9 @@ def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
     columns = min(4, len(tables))
     count = math.ceil(len(tables) / columns)
     figure, grid = plt.subplots(
-        count, columns, figsize=(max(9, 3.1 * columns), 1 + 3 * count), layout="constrained", squeeze=False
+        count, columns, figsize=(max(9, 3.1 * columns), 1 + 3.2 * count), layout="constrained", squeeze=False
     )
+    figure.get_layout_engine().set(h_pad=0.12)  # titles keep clear of the ticks above them
     figure.suptitle(title)
     for axes in grid.flat[len(tables) :]:
         axes.axis("off")
