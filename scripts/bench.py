@@ -96,6 +96,7 @@ def print_nothing(_: object) -> None:
 
 def unpack(source: Path, folder: Path) -> None:
     """Unpack an archive with the quickest tool at hand."""
+    folder.mkdir(exist_ok=True)
     if archive.kind(source) == "zip":
         shutil.unpack_archive(source, folder, "zip")
     else:

@@ -61,7 +61,7 @@ def main(
     for picture, figure in (
         (curves_picture, _curves(title, question, tables, board)),
         (leaderboard_picture, _standings(title, board)),
-        (confusion_picture, _confusions(title, tables["confusion"])),
+        (confusion_picture, _confusions(title, tables["confusion"], board["official_n"].iat[0])),
         (training_picture, pictures.training(title, tables["training"])),
     ):
         with replacing(picture) as partial:
@@ -127,7 +127,7 @@ def _standings(title: str, board: pd.DataFrame) -> Any:
     return figure
 
 
-def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
+def _confusions(title: str, tables: dict[str, pd.DataFrame], rows: int) -> Any:
     columns = min(4, len(tables))
     count = math.ceil(len(tables) / columns)
     figure, grid = plt.subplots(
@@ -139,7 +139,8 @@ def _confusions(title: str, tables: dict[str, pd.DataFrame]) -> Any:
         axes.axis("off")
     for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
         pictures.draw_confusion(axes, table, name)
-    figure.supxlabel("predicted; of several seeds the counts are those of all together")
+    several = any(table["count"].sum() > rows for table in tables.values())
+    figure.supxlabel("predicted" + ("; of several seeds the counts are those of all together" if several else ""))
     figure.supylabel("actual")
     return figure
 

@@ -43,7 +43,7 @@ def _board(full: Path, listed: dict[str, runs.ObjectRun]) -> pd.DataFrame:
     for name, entry in listed.items():
         content: dict[str, Any] = json.loads((full / f"{name}.json").read_text(encoding="utf-8"))
         epochs = content.pop("epochs")
-        about = {"run": name, "train_on": entry.train_on, "classifier": entry.classifier, "epochs": epochs}
+        about = {"run": name, "train_on": entry.train_on, "model": entry.settings, "epochs": epochs}
         records += [
             about | {"domain": domain, "rows": kind} | figures
             for domain, parts in content.items()
@@ -54,7 +54,7 @@ def _board(full: Path, listed: dict[str, runs.ObjectRun]) -> pd.DataFrame:
 
 def _study(board: pd.DataFrame) -> pd.DataFrame:
     """Return a row per run and domain, official test rows; a category that the models do not know stays empty."""
-    names = {"train_on": "train_on", "classifier": "classifier", "domain": "tested_on"}
+    names = {"train_on": "train_on", "model": "model", "domain": "tested_on"}
     names |= {f"f1_{category}": category for category in CATEGORIES}
     names |= {"accuracy": "accuracy", "macro_f1": "macro avg", "weighted_f1": "weighted avg", "epochs": "epochs"}
     official = board[board["rows"] == "official"]
@@ -72,10 +72,16 @@ def _heat(title: str, board: pd.DataFrame) -> Any:
     count = board["run"].nunique()
     figure, axes = plt.subplots(1, 2, figsize=(12, 2.2 + 0.3 * count), sharey=True, layout="constrained")
     figure.suptitle(title)
+    rows = _grid(board, "clean", "n").fillna(_grid(board, "official", "n")).astype(int)
+    counts = [
+        f"{domain}\n" + "–".join(f"{n:,}" for n in sorted({rows[domain].min(), rows[domain].max()}))
+        for domain in rows.columns
+    ]
     for one, metric, label in zip(axes, ("accuracy", "macro_f1"), ("accuracy", "macro F1"), strict=True):
         clean = _grid(board, "clean", metric)
         pictures.draw_heat(one, clean.fillna(_grid(board, "official", metric)), clean.isna())
-        one.set(title=label, xlabel="tested on")
+        one.set_xticks(range(len(counts)), counts)
+        one.set(title=label, xlabel="tested on, and how many rows")
     note = "clean test rows" + ("; *: official ones, as none are clean" if clean.isna().any(axis=None) else "")
     figure.supxlabel(note, fontsize=10)
     return figure

@@ -11,16 +11,24 @@ from whence.stage import run
 
 
 def main(
-    section: str, kind: str, classifier: str, labels: Path, features: Path, weights: Path, card: Path, training: Path
+    section: str,
+    kind: str,
+    classifier: str,
+    settings_key: str,
+    labels: Path,
+    features: Path,
+    weights: Path,
+    card: Path,
+    training: Path,
 ) -> None:
     """Read `labels` (csv) and `features` (.npy, N×…), row by row the same images; write the model.
 
-    `section` says what is asked: tasks.<name> or objects.<name>. `training` (csv) gets a line per seed and epoch, as
-    they end; a classical model has one line.
+    `section` says what is asked: tasks.<name> or objects.<name>; `settings_key` how, train.<name>. `training` (csv)
+    gets a line per seed and epoch, as they end; a classical model has one line.
     """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
-    wanted, asked = settings.load(f"train.{classifier}", entry.Settings), tasks.load(section)
+    wanted, asked = settings.load(f"train.{settings_key}", entry.Settings), tasks.load(section)
     table, array = rows.read(labels), arrays.read(features)
     rows.check_aligned(table, array, features)
     target, chosen = asked.target(table), asked.chosen(table)
@@ -31,7 +39,7 @@ def main(
         columns = {name: np.array(column) for name, column in history.items()}
         tables.write_csv(training, columns)
 
-    model = estimator.Estimator(entry, wanted, log).fit(*train, *valid, classes)
+    model = estimator.Estimator(entry, wanted, log, f"train.{settings_key}").fit(*train, *valid, classes)
     model.save(weights, card)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
         print(f"{classifier}: {len(train[1]):,} rows to learn from, {len(valid[1]):,} to choose by")

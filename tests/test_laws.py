@@ -104,9 +104,11 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(section["sample"], module.Sample, dataset)
         settings.check(PARAMS["pack"][dataset], pack.Settings, dataset)
         settings.check(PARAMS["label"][dataset], labels.Settings, dataset)
-    for kind, package in (("extract", "features"), ("train", "classifiers")):
-        for name, section in PARAMS[kind].items():
-            settings.check(section, importlib.import_module(f"whence.{package}.{name}").Settings, name)
+    for name, section in PARAMS["extract"].items():
+        settings.check(section, importlib.import_module(f"whence.features.{name}").Settings, name)
+    for name, section in PARAMS["train"].items():
+        module = importlib.import_module(f"whence.classifiers.{classifier_of(name)}")
+        settings.check(section, module.Settings, name)
     for name, section in PARAMS["tasks"].items():
         settings.check(section, Task, name)
     for name, section in PARAMS["objects"].items():
@@ -116,12 +118,21 @@ def test_each_section_exists_and_fits_its_settings_class():
     settings.check(PARAMS["cross"], evaluate_objects.Settings, "cross")
 
 
-@pytest.mark.parametrize(
-    ("section", "package"), [("fetch", "datasets"), ("extract", "features"), ("train", "classifiers")]
-)
+@pytest.mark.parametrize(("section", "package"), [("fetch", "datasets"), ("extract", "features")])
 def test_every_entry_module_has_its_section_and_every_section_its_module(section, package):
-    modules = {path.stem for path in (ROOT / "whence" / package).glob("*.py")}
-    assert modules == set(PARAMS[section])
+    assert {path.stem for path in (ROOT / "whence" / package).glob("*.py")} == set(PARAMS[section])
+
+
+def test_every_classifier_has_a_section_of_its_name_and_every_section_its_classifier():
+    modules = {path.stem for path in (ROOT / "whence" / "classifiers").glob("*.py")}
+    assert modules <= set(PARAMS["train"])
+    assert {classifier_of(name) for name in PARAMS["train"]} == modules
+
+
+def classifier_of(name):
+    """Return the module that a section of train is for: that of the runs which name it."""
+    (found,) = {run["classifier"] for run in all_runs(STUDY) if run["settings"] == name}
+    return found
 
 
 def test_every_dataset_is_switched_on_in_every_section():
@@ -149,12 +160,13 @@ def test_runs_name_what_exists(content):
         assert key.startswith(f"objects-{run.train_on}-"), key
     for key, section in {**content["runs"], **content["object_runs"]}.items():
         module = importlib.import_module(f"whence.classifiers.{section['classifier']}")
-        assert key.endswith(f"-{section['classifier']}"), key
+        assert key.endswith(f"-{section['settings']}"), key
+        assert f"{section['settings']}_".startswith(f"{section['classifier']}_"), key
         assert section["kind"] == ("network" if hasattr(module, "build") else "classical"), key
 
 
 def test_the_study_holds_every_classifier_and_the_default_runs():
-    assert {run["classifier"] for run in all_runs(STUDY)} == set(PARAMS["train"])
+    assert {run["settings"] for run in all_runs(STUDY)} == set(PARAMS["train"])
     for section in ("runs", "object_runs"):
         assert PARAMS[section].items() <= STUDY[section].items()
 

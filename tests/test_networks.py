@@ -38,7 +38,7 @@ COUNTS = [
     ("four_block_cnn", 32, 10, 458_698),
     ("wildlife_cnn", 128, 10, 175_178),
     ("small", 32, 1, 294_817),
-    ("best", 32, 1, 3_191_585),
+    ("best", 32, 1, 1_972_769),
 ]
 SMALLEST = {
     "minimal_cnn": 4,
@@ -92,6 +92,17 @@ def test_resnet18_without_running_statistics():
     net = network("resnet18", device="meta")
     assert sum(weight.numel() for weight in net.parameters()) == 11_169_345
     assert "11,169,345 " in NETWORKS["resnet18"].__doc__
+
+
+def test_a_deeper_best_goes_past_its_last_convolutions():
+    """With these silent, a block of three gives what its first convolution does."""
+    assert estimator.parameters(network("best", device="meta", depth=3)) == 3_191_585
+    block = network("best", depth=3).eval().blocks[0]
+    x = images(2).repeat(1, 8, 1, 1)
+    for part in block.correct:
+        for weight in part.parameters():
+            nn.init.zeros_(weight)
+    torch.testing.assert_close(block(x), nn.functional.silu(block.narrow(x)))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -72,7 +72,7 @@ def cross(names, dirty=("cifar",)):
     """What compare_objects gathers: accuracy and macro F1 by run, domain and kind of rows."""
     rng = np.random.default_rng(0)
     records = [
-        {"run": name, "domain": domain, "rows": rows, "accuracy": rng.uniform(), "macro_f1": rng.uniform()}
+        {"run": name, "domain": domain, "rows": rows, "n": 9, "accuracy": rng.uniform(), "macro_f1": rng.uniform()}
         for name in names
         for domain in ("cifar", "imagenet", "fake", "real")
         for rows in ("valid", "official", "clean")
@@ -254,6 +254,9 @@ def test_a_domain_without_clean_rows_shows_its_official_ones_with_a_mark():
         ]
     assert figure.get_supxlabel() == "clean test rows; *: official ones, as none are clean"
     assert compare_objects._heat(TITLE, cross(["one"], ())).get_supxlabel() == "clean test rows"
+    board.loc[(board["run"] == "two") & (board["domain"] == "fake"), "n"] = 1000
+    ticks = compare_objects._heat(TITLE, board).axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["cifar\n9", "imagenet\n9", "fake\n9–1,000", "real\n9"]
     none = compare_objects._heat(TITLE, cross(["one"], ("cifar", "imagenet", "fake", "real")))
     assert [text.get_text()[-1] for text in none.axes[0].texts] == ["*"] * 4
 
@@ -299,6 +302,13 @@ LONG = [f"fake-{k:02d}-pixels-and-spectrum-{'mwMW'[k % 4] * 12}" for k in range(
 """Run names of 40 characters, a third of them the widest there are."""
 
 
+def test_confusion_says_that_it_is_of_several_seeds_where_it_is():
+    tables = curve_tables(["one", "two"])["confusion"]
+    most = max(table["count"].sum() for table in tables.values())
+    assert compare._confusions(TITLE, tables, most).get_supxlabel() == "predicted"
+    assert compare._confusions(TITLE, tables, most - 1).get_supxlabel().startswith("predicted; of several seeds")
+
+
 def question():
     content = {"dataset": "cifake", "question": "real or AI-generated?", "label": "domain"}
     return compare.Task(**content, negative="real", positive="fake")
@@ -308,7 +318,7 @@ TITLE = "fake: real or AI-generated?\ncifake (drawn sample, not real data), 20,0
 PICTURES = {
     "curves": lambda names: compare._curves(TITLE, question(), curve_tables(names), standings(names)),
     "leaderboard": lambda names: compare._standings(TITLE, standings(names)),
-    "confusion": lambda names: compare._confusions(TITLE, curve_tables(names)["confusion"]),
+    "confusion": lambda names: compare._confusions(TITLE, curve_tables(names)["confusion"], 9),
     "training": lambda names: pictures.training(TITLE, histories(names)),
     "cross": lambda names: compare_objects._heat(TITLE, cross(names)),
 }
@@ -398,7 +408,7 @@ def test_calibration_bins_of_few_rows_are_left_out():
 
 # The stage as a whole
 
-RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess}"
+RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess, settings: guess}"
 PARAMS = """
 source: sample
 tasks:

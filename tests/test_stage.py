@@ -29,7 +29,7 @@ PACK = ("cinic10", "data/cinic10/archive", "data/cinic10/images.npy", "data/cini
 LABEL = ("cinic10", "data/cinic10/index.csv", "data/cinic10/labels.csv")
 
 MODEL = ("labels.csv", "features.npy", "model.safetensors", "model.json")
-TRAIN = ("tasks.fake", "classical", "logistic", *MODEL, "training.csv")
+TRAIN = ("tasks.fake", "classical", "logistic", "logistic", *MODEL, "training.csv")
 CURVES = ("roc.csv", "pr.csv", "reliability.csv", "confusion.csv")
 EVALUATE = ("fake", "classical", "logistic", *MODEL, "scores.csv", "headline.json", "full.json", *CURVES)
 
@@ -518,8 +518,8 @@ def played(monkeypatch):
         classes_ = np.array(["real", "fake"])
         seen = None
 
-        def __init__(self, entry, section, log):
-            self.log = log
+        def __init__(self, entry, settings_, log, section):
+            self.log, self.section = log, section
 
         def fit(self, *arguments):
             type(self).seen = arguments
@@ -533,7 +533,7 @@ def played(monkeypatch):
 
         @classmethod
         def load(cls, entry, weights, card):
-            return cls(entry, None, None)
+            return cls(entry, None, None, None)
 
         def member_proba(self, x):
             return self.told[:, x[:, 0].astype(int)]
@@ -571,18 +571,18 @@ def test_train_never_sees_the_test_split(command, data, here):
         tables.write_csv(here / "labels.csv", labels._asdict())
         np.save("features.npy", features)
         assert command(train.main, *words)[0] == 0
-        before = [(here / name).read_bytes() for name in TRAIN[5:]]
+        before = [(here / name).read_bytes() for name in TRAIN[6:]]
         hidden = np.isin(labels.split, ["test", "unused"])
         np.save("features.npy", np.where(hidden[:, np.newaxis], 1e6, features).astype(np.float32))
         changed = labels._replace(category=np.where(hidden, "truck", labels.category))
         tables.write_csv(here / "labels.csv", changed._asdict())
         assert command(train.main, *words)[0] == 0
-        assert [(here / name).read_bytes() for name in TRAIN[5:]] == before
+        assert [(here / name).read_bytes() for name in TRAIN[6:]] == before
 
 
 def test_a_model_of_objects_learns_the_chosen_rows_and_all_their_categories(command, data, played, here):
     labels, features = data
-    words = ("objects.both", "played", "lenet", *TRAIN[3:])
+    words = ("objects.both", "played", "lenet", "lenet", *TRAIN[4:])
     code, out, err = command(train.main, *words)
     assert (code, err) == (0, "")
     x, y, x_valid, y_valid, classes = played.seen
@@ -691,6 +691,20 @@ def test_train_and_evaluate_refuse_rows_that_do_not_belong_together(command, ref
 def test_train_refuses_wrong_settings_by_key(refusal, data, key, value, complaint):
     change({key: value})
     assert refusal(train.main, *TRAIN).startswith(complaint)
+
+
+def test_one_classifier_has_several_settings(command, refusal, data, here):
+    change({"train.logistic_weak": settings.value("train.logistic") | {"C": 1e-6}})
+    words = (*TRAIN[:3], "logistic_weak", *TRAIN[4:])
+    learnt = []
+    for chosen in (TRAIN, words):
+        assert command(train.main, *chosen)[0] == 0
+        learnt.append((here / "model.safetensors").read_bytes())
+    assert learnt[0] != learnt[1]
+    assert json.loads((here / "model.json").read_text())["settings"]["C"] == 1e-6
+    missing = (*TRAIN[:3], "logistic_strong", *TRAIN[4:])
+    assert refusal(train.main, *missing).startswith("params.yaml: 'train.logistic_strong' is missing")
+    assert refusal(train.main, "objects.both", *words[1:]).startswith("params.yaml: train.logistic_weak: tells two")
 
 
 @pytest.mark.parametrize(

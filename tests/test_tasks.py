@@ -14,7 +14,7 @@ from whence.tasks import Objects, Task
 
 CONTENT = {"dataset": "cifake", "question": "?", "label": "domain", "negative": "real", "positive": "fake"}
 OBJECTS = {"dataset": "cifake", "label": "category", "domains": {"real": 1.0}, "seed": 0}
-RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess}"
+RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess, settings: guess}"
 
 
 def task(**changes):
@@ -218,15 +218,16 @@ def test_runs_keep_their_order(params):
     ("content", "expected"),
     [
         (
-            "runs: {a: {task: fake, dataset: cifake, features: colour, kind: network}}",
+            "runs: {a: {task: fake, dataset: cifake, features: colour, kind: network, settings: x}}",
             "params.yaml: runs.a.classifier: missing; add it",
         ),
         (
             f"runs: {{a: {RUN[:-1]}, classifer: x}}}}",
-            "params.yaml: runs.a.classifer: unknown key; known ones: task, dataset, features, kind, classifier",
+            "params.yaml: runs.a.classifer: unknown key; known ones: task, dataset, features, kind, classifier, "
+            "settings",
         ),
         (
-            f"runs: {{a: {RUN.replace('guess', '3')}}}",
+            f"runs: {{a: {RUN.replace('guess', '3', 1)}}}",
             "params.yaml: runs.a.classifier: got 3: Input should be a valid string",
         ),
         (
@@ -255,11 +256,12 @@ def test_a_malformed_run_of_another_task_is_refused_too(params):
         " runs.b.features",
         " runs.b.kind",
         " runs.b.classifier",
+        " runs.b.settings",
     ]
 
 
 def test_runs_of_objects_keep_their_order_and_are_refused_alike(params):
-    run = "{train_on: real, dataset: cifake, kind: network, classifier: lenet}"
+    run = "{train_on: real, dataset: cifake, kind: network, classifier: lenet, settings: lenet}"
     params(f"object_runs: {{b: {run}, a: {run}}}")
     assert [(key, entry.train_on) for key, entry in runs.of_objects().items()] == [("b", "real"), ("a", "real")]
     params(f"object_runs: {{b: {run.replace('train_on', 'task')}}}")
@@ -267,7 +269,7 @@ def test_runs_of_objects_keep_their_order_and_are_refused_alike(params):
         runs.of_objects()
     assert str(caught.value).splitlines() == [
         "params.yaml: object_runs.b.train_on: missing; add it",
-        "params.yaml: object_runs.b.task: unknown key; known ones: train_on, dataset, kind, classifier",
+        "params.yaml: object_runs.b.task: unknown key; known ones: train_on, dataset, kind, classifier, settings",
     ]
 
 

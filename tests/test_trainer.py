@@ -45,7 +45,7 @@ PLAIN = {
 FULL = {
     "epochs": 10,
     "optimizer": "muon",
-    "learning_rate": 0.1,
+    "learning_rate": 0.5,
     "weight_decay": 0.01,
     "schedule": "one_cycle",
     "label_smoothing": 0.1,
@@ -128,7 +128,7 @@ class TestLearning:
     @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon"])
     def test_it_learns(self, tmp_path, optimizer):
         net = full()
-        rate = 0.1 if optimizer == "sgd" else 0.01
+        rate = {"sgd": 0.1, "muon": 0.2}.get(optimizer, 0.01)
         history = train(
             net, tmp_path, data=rows(300), optimizer=optimizer, learning_rate=rate, epochs=5, schedule="cosine"
         )

@@ -18,6 +18,9 @@ class Run(settings.Section):
     features: str
     kind: Kind
     classifier: str
+    """A module in whence/classifiers."""
+    settings: str
+    """A key of section train: one classifier may have several."""
 
 
 class ObjectRun(settings.Section):
@@ -28,6 +31,7 @@ class ObjectRun(settings.Section):
     dataset: str
     kind: Kind
     classifier: str
+    settings: str
 
 
 class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):

@@ -19,18 +19,6 @@ class Settings(recipe.Settings):
     """Channels of each block; every block halves the image."""
 
 
-def _block(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.MaxPool2d(2),
-        nn.BatchNorm2d(outputs),
-        nn.SiLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.SiLU(),
-    )
-
-
 def build(shape: tuple[int, int, int], outputs: int, settings: Settings) -> nn.Module:
     """Return the network for images of `shape` (height, width, 3)."""
-    return Whitened(_block, settings.widths, outputs)
+    return Whitened(settings.widths, outputs)

@@ -20,10 +20,16 @@ class Estimator(models.Model):
     """One classifier of two classes: `fit`, `classes_`, `predict_proba`, `predict`, `save` and `load`."""
 
     def __init__(
-        self, entry: ModuleType, settings: Section, log: Callable[[models.History], None] | None = None
+        self,
+        entry: ModuleType,
+        settings: Section,
+        log: Callable[[models.History], None] | None = None,
+        section: str | None = None,
     ) -> None:
+        """Take the module and its settings; messages name `section`, train.<classifier> if none is given."""
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
         self.name = entry.__name__.rpartition(".")[2]
+        self.section = f"{PARAMS}: {section or f'train.{self.name}'}"
         self.best_epoch = [0]
 
     def fit(
@@ -44,14 +50,14 @@ class Estimator(models.Model):
         return self
 
     def _check(self, y: NDArray[Any], y_valid: NDArray[Any]) -> None:
-        section, count = f"{PARAMS}: train.{self.name}", len(self.classes_)
+        count = len(self.classes_)
         if count != 2:
-            raise InputError(f"{section}: tells two classes apart, not {count}; take a network for this task")
+            raise InputError(f"{self.section}: tells two classes apart, not {count}; take a network for this task")
         for split, labels in (("train", y), ("valid", y_valid)):
             found = np.unique(labels)
             if not np.array_equal(found, np.sort(self.classes_)):
                 raise InputError(
-                    f"{section}: {split} rows are of {', '.join(map(str, found[:9])) or 'no class'}, "
+                    f"{self.section}: {split} rows are of {', '.join(map(str, found[:9])) or 'no class'}, "
                     f"expected both of {', '.join(map(str, self.classes_))}"
                 )
 

@@ -33,10 +33,17 @@ def parameters(net: nn.Module) -> int:
 class Estimator(models.Model):
     """One architecture: `fit`, `classes_`, `predict_proba`, `predict`, `save` and `load`."""
 
-    def __init__(self, entry: ModuleType, settings: Settings, log: Callable[[History], None] | None = None) -> None:
+    def __init__(
+        self,
+        entry: ModuleType,
+        settings: Settings,
+        log: Callable[[History], None] | None = None,
+        section: str | None = None,
+    ) -> None:
+        """Take the module and its settings; messages name `section`, train.<classifier> if none is given."""
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
         self.name = entry.__name__.rpartition(".")[2]
-        self.section = f"{PARAMS}: train.{self.name}"
+        self.section = f"{PARAMS}: {section or f'train.{self.name}'}"
         self.device = device()
         self.checkpoints: list[Path] = []
         self.writes = True

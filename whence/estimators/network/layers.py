@@ -1,6 +1,6 @@
 """Layers that several networks share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -29,16 +29,39 @@ class Whitening(nn.Conv2d):
         self.weight.copy_(torch.cat([filters, -filters]))
 
 
-class Whitened(nn.Module):
-    """Whitening, a block for each of `widths`, the maximum over what is left, Linear; `prepare` sets the first layer.
+class Block(nn.Module):
+    """Conv 3×3 → max-pool 2 → BatchNorm → SiLU, then Conv 3×3 → BatchNorm → SiLU until there are `depth` convolutions.
 
-    `block(inputs, outputs)` makes a module that takes (B, inputs, H, W) to (B, outputs, H / 2, W / 2).
+    (B, inputs, H, W) → (B, outputs, H / 2, W / 2). Of three or more, those after the first are a correction to what it
+    gives, added before the last SiLU.
     """
 
-    def __init__(self, block: Callable[[int, int], nn.Module], widths: Sequence[int], outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, depth: int) -> None:
+        super().__init__()
+        first = [_conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.SiLU()]
+        more: list[nn.Module] = []
+        for _ in range(depth - 1):
+            more += [_conv(outputs, outputs), nn.BatchNorm2d(outputs), nn.SiLU()]
+        self.narrow, self.correct, self.skips = nn.Sequential(*first), nn.Sequential(*more[:-1]), depth > 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, outputs, H / 2, W / 2)."""
+        x = self.narrow(x)
+        return functional.silu(self.correct(x) + x if self.skips else self.correct(x))
+
+
+def _conv(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+
+
+class Whitened(nn.Module):
+    """Whitening, a block for each of `widths`, the maximum over what is left, Linear; `prepare` sets the first."""
+
+    def __init__(self, widths: Sequence[int], outputs: int, depth: int = 2) -> None:
         super().__init__()
         self.whitening = Whitening()
-        self.blocks = nn.Sequential(*map(block, [24, *widths[:-1]], widths))
+        shapes = zip([24, *widths[:-1]], widths, strict=True)
+        self.blocks = nn.Sequential(*(Block(inputs, width, depth) for inputs, width in shapes))
         self.head = nn.Linear(widths[-1], outputs)
 
     def prepare(self, x: Tensor) -> None:
