@@ -130,7 +130,7 @@ def bench_training(source: Path, folder: Path) -> None:
     )
     files = torchvision.datasets.ImageFolder(str(side), augmented)
     few = torch.randperm(len(files), generator=torch.Generator().manual_seed(0))[:TRAINED].tolist()
-    module, section = recipe("small", epochs=1, optimizer="sgd", learning_rate=0.01, mirror_at_test=False)
+    module, section = recipe("small", epochs=1, optimizer="sgd", learning_rate=0.01, views_at_test=1)
     images = torch.stack([v2.functional.pil_to_tensor(files.loader(files.samples[k][0])) for k in few])
     data = trainer.Data(images.permute(0, 2, 3, 1).contiguous(), torch.tensor([files.targets[k] for k in few]))
     nothing = trainer.Data(data.images[:1], data.y[:1])

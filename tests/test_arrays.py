@@ -118,6 +118,7 @@ WHOLE = saved(np.arange(100, dtype=np.float32))
         WHOLE.replace(b"'shape': (100,), }", b"'''              "),
         WHOLE.replace(b"(100,)", b"(-10,)"),
         WHOLE.replace(b"<f4", b"<z4"),
+        WHOLE.replace(b"<f4", b"0f4"),
         WHOLE.replace(b"(100,), }" + b" " * 30, b"(" + b"9" * 30 + b",), }    "),
     ],
 )

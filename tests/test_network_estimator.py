@@ -32,7 +32,7 @@ SECTION = {
     "label_smoothing": 0.1,
     "patience": 1,
     "class_weight": None,
-    "mirror_at_test": True,
+    "views_at_test": 2,
     "augment": STILL | {"flip": True, "shift": 1},
     "width": 6,
 }
@@ -341,13 +341,13 @@ class TestPredict:
 
     def test_it_is_the_mean_with_the_mirror_image(self, model):
         x, _ = images(9)
-        assert model.settings.mirror_at_test
+        assert model.settings.views_at_test == 2
         np.testing.assert_allclose(model.member_proba(x[:, :, ::-1]), model.member_proba(x), rtol=0, atol=1e-6)
 
     def test_it_is_the_softmax_of_the_network_in_float32(self, model):
         x, _ = images(9)
         with torch.inference_mode():
-            z = [trainer.logits(net, model.scale(torch.from_numpy(x)), mirrored=True) for net in model.members]
+            z = [trainer.logits(net, model.scale(torch.from_numpy(x)), views=2) for net in model.members]
         assert {part.dtype for part in z} == {torch.float32}
         wanted = torch.stack(z).double().softmax(2).numpy()
         np.testing.assert_allclose(model.member_proba(x), wanted, rtol=0, atol=1e-6)
@@ -567,7 +567,7 @@ class TestCheckpoints:
         "other",
         [
             *({"settings": change} for change in ({"epochs": 3}, {"learning_rate": 0.02}, {"width": 7})),
-            *({"settings": change} for change in ({"augment": STILL}, {"mirror_at_test": False})),
+            *({"settings": change} for change in ({"augment": STILL}, {"views_at_test": 6})),
             *({"data": place} for place in range(4)),
             *({"data": "rows"}, {"data": "shape"}, {"data": "moved"}, {"classes": ["real", "fake"]}),
             *({"name": "other"}, {"code": "entry"}, {"code": "package"}, {"threads": 2}, {"version": "9.9"}),

@@ -171,6 +171,13 @@ def test_these_take_a_single_pixel(name):
     assert network(name, (1, 1, 3), 1, "meta").eval()(images(2, 1, 1, device="meta")).shape == (2, 1)
 
 
+def test_a_single_pixel_cannot_be_shifted(monkeypatch):
+    monkeypatch.setattr(estimator.trainer, "train", untrained)
+    x, y = np.zeros((2, 1, 1, 3), np.uint8), np.array(["a", "b"])
+    with pytest.raises(InputError, match="does not fit images of 1×1×3: views_at_test: 6 of them need sides of two"):
+        estimator.Estimator(NETWORKS["mlp"], section("mlp", views_at_test=6)).fit(x, y, x, y)
+
+
 class TestDense:
     def test_grey_sees_no_change_of_colour_at_equal_luma(self):
         x = images()

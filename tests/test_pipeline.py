@@ -144,7 +144,7 @@ def test_a_removed_run_leaves_no_row(repository):
 
 def test_an_added_run_is_trained_evaluated_and_compared(repository):
     new = {"task": "fake", "dataset": "cifake", "features": "colour", "kind": "classical"}
-    new |= {"classifier": "guess"}
+    new |= {"classifier": "guess", "settings": "guess"}
     edit(repository, lambda params: params["runs"].update({"fake-guess": new}))
     assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(run(repository, "dvc", "repro")))
     with (repository / "plots/fake/leaderboard.csv").open() as handle:

@@ -39,7 +39,7 @@ PLAIN = {
     "label_smoothing": 0.0,
     "patience": None,
     "class_weight": None,
-    "mirror_at_test": False,
+    "views_at_test": 1,
     "augment": STILL,
 }
 FULL = {
@@ -249,9 +249,16 @@ class TestLogits:
 
     def test_mirrored_is_the_mean_with_the_mirror_image(self):
         net, x = plain(3), SCALE(rows(5).images)
-        z = trainer.logits(net, x, mirrored=True)
+        z = trainer.logits(net, x, views=2)
         torch.testing.assert_close(z, (net(x) + net(x.flip(3))) / 2)
-        torch.testing.assert_close(trainer.logits(net, x.flip(3), mirrored=True), z)
+        torch.testing.assert_close(trainer.logits(net, x.flip(3), views=2), z)
+
+    def test_six_views_are_shifted_by_a_pixel_too(self):
+        net, x = plain(3), SCALE(rows(5).images)
+        near = nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        shifted = [trainer.logits(net, near[:, :, a:b, a:b].contiguous(), views=2) for a, b in ((0, -2), (2, None))]
+        z = trainer.logits(net, x, views=6)
+        torch.testing.assert_close(z, trainer.logits(net, x, views=2) / 2 + sum(shifted) / 4)
 
 
 # Stopping

@@ -38,6 +38,8 @@ def read(path: Path) -> NDArray[Any]:
     """Return the array in a .npy file as a read-only memory map; raises InputError if it is none."""
     try:
         array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        if 0 in array.shape[1:]:
+            raise ValueError(f"rows of shape {array.shape[1:]} are empty")
     except (OSError, ValueError, EOFError, OverflowError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error}); run dvc repro to make it again") from error
     return array

@@ -99,6 +99,8 @@ class Estimator(models.Model):
                         raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
             if (most := self.settings.augment.shift) >= min(height, width):
                 raise ValueError(f"augment.shift: got {most}, expected less than their sides")
+            if self.settings.views_at_test == 6 and min(height, width) < 2:
+                raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
         except (ArithmeticError, RuntimeError, ValueError) as error:
             raise InputError(f"{self.section}: does not fit images of {height}×{width}×{channels}: {error}") from error
         return net.to(memory_format=torch.channels_last)
@@ -114,7 +116,7 @@ class Estimator(models.Model):
             full = np.zeros((trainer.BLOCK, *self.shape), np.uint8)  # always as many: kernels differ by the batch
             full[: len(block)] = block
             input_ = self.scale(torch.from_numpy(full).to(self.device))
-            z = [trainer.logits(net.eval(), input_, self.settings.mirror_at_test) for net in self.members]
+            z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]
             parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, : len(block)])
         return np.concatenate(parts, axis=1)
 

@@ -26,8 +26,8 @@ class Settings(Section):
     patience: int | None = Field(ge=1)
     """Epochs without a lower valid loss, then it stops and takes the best weights; null: never, and the last ones."""
     class_weight: Literal["balanced"] | None
-    mirror_at_test: bool
-    """Average the answers for an image and for its mirror image."""
+    views_at_test: Literal[1, 2, 6]
+    """Average the answers for an image alone, with its mirror image, or with both shifted by a pixel each way too."""
     augment: augment.Settings
 
     @field_validator("seeds")

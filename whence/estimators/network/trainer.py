@@ -33,10 +33,18 @@ BLOCK = 512
 """Images that are looked at together without learning from them."""
 
 
-def logits(net: nn.Module, x: Tensor, mirrored: bool = False) -> Tensor:
-    """Return (B, K) float32; a network of two classes has one output, the log odds of the second."""
+def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
+    """Return (B, K) float32; a network of two classes has one output, the log odds of the second.
+
+    Averaged are the answers for an image alone, with its mirror image (2 views), or with both shifted by a pixel up and
+    left, and down and right, too (6, these together with half of the weight; Jordan 2024).
+    """
+    if views == 6:
+        near = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        moved = [logits(net, near[:, :, k : k + x.shape[2], k : k + x.shape[3]], 2) for k in (0, 2)]
+        return logits(net, x, 2) / 2 + (moved[0] + moved[1]) / 4
     z: Tensor = net(x).float()
-    if mirrored:
+    if views == 2:
         z = (z + net(x.flip(3)).float()) / 2
     return functional.pad(z, (1, 0)) if z.shape[1] == 1 else z
 
