@@ -194,7 +194,7 @@ def bench_peak() -> None:
 
     def epoch() -> None:
         movers = optimizers.build("sgd", net, 0.01, 0.0)
-        trainer._epoch(net, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, movers, 0, 1)
+        trainer.one_epoch(net, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, movers, 0, 1)
         sync()
 
     product()

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs, settings
+from whence import pictures, runs, settings, tables
 from whence.errors import InputError
 from whence.files import replacing
 from whence.stage import run
@@ -47,22 +47,25 @@ def main(
     board = _leaderboard(full, list(listed))
     order = board["run"].tolist()
     folders = {"roc": roc, "pr": precision_recall, "reliability": reliability, "confusion": confusion}
-    tables = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
-    tables["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
-    _write(leaderboard, board)
+    gathered = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
+    gathered["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
+    shown = runs.shown(listed)
+    board["run"] = board["run"].map(shown)
+    gathered = {kind: {shown[name]: table for name, table in parts.items()} for kind, parts in gathered.items()}
+    tables.write_frame(leaderboard, board)
     for path, kind in (
         (all_roc, "roc"),
         (all_precision_recall, "pr"),
         (all_confusion, "confusion"),
         (all_training, "training"),
     ):
-        _write(path, pd.concat(tables[kind], names=["run"]).reset_index("run"))
+        tables.write_frame(path, pd.concat(gathered[kind], names=["run"]).reset_index("run"))
     title = _title(task, question, board)
     for picture, figure in (
-        (curves_picture, _curves(title, question, tables, board)),
+        (curves_picture, _curves(title, question, gathered, board)),
         (leaderboard_picture, _standings(title, board)),
-        (confusion_picture, _confusions(title, tables["confusion"], board["official_n"].iat[0])),
-        (training_picture, pictures.training(title, tables["training"])),
+        (confusion_picture, _confusions(title, gathered["confusion"], board["official_n"].iat[0])),
+        (training_picture, pictures.training(title, gathered["training"])),
     ):
         with replacing(picture) as partial:
             pictures.save(figure, partial)
@@ -81,27 +84,22 @@ def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:
     return board.sort_values("official_roc_auc", ascending=False, kind="stable", ignore_index=True)
 
 
-def _write(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
-
-
 def _title(task: str, question: Task, board: pd.DataFrame) -> str:
     rows = f"{board['official_n'].iat[0]:,} test rows, {board['clean_n'].iat[0]:,} of them clean"
     return f"{task}: {question.question}\n{question.dataset} ({runs.source()}), {rows}"
 
 
-def _curves(title: str, question: Task, tables: dict[str, Any], board: pd.DataFrame) -> Any:
+def _curves(title: str, question: Task, gathered: dict[str, Any], board: pd.DataFrame) -> Any:
     look = pictures.styles(board["run"].tolist())
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(14, 5), layout="constrained")
     figure.suptitle(title)
-    pictures.draw_curve(left, tables["roc"], "fpr", "tpr", look)
+    pictures.draw_curve(left, gathered["roc"], "fpr", "tpr", look)
     left.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
     left.set(title="ROC", xlabel="false positive rate", ylabel="true positive rate")
-    pictures.draw_curve(middle, tables["pr"], "recall", "precision", look, drawstyle="steps-pre")
+    pictures.draw_curve(middle, gathered["pr"], "recall", "precision", look, drawstyle="steps-pre")
     middle.axhline(board["official_n_positive"].iat[0] / board["official_n"].iat[0], color="grey", lw=0.8, ls=":")
     middle.set(title=f"precision–recall of {question.positive!r}", xlabel="recall", ylabel="precision")
-    filled = {run: table[table["count"] >= MIN_BIN] for run, table in tables["reliability"].items()}
+    filled = {run: table[table["count"] >= MIN_BIN] for run, table in gathered["reliability"].items()}
     pictures.draw_curve(right, filled, "mean_score", "observed", look, marker="o", ms=3)
     right.plot([0, 1], [0, 1], color="grey", lw=0.8, ls=":")
     right.set(
@@ -127,19 +125,19 @@ def _standings(title: str, board: pd.DataFrame) -> Any:
     return figure
 
 
-def _confusions(title: str, tables: dict[str, pd.DataFrame], rows: int) -> Any:
-    columns = min(4, len(tables))
-    count = math.ceil(len(tables) / columns)
+def _confusions(title: str, gathered: dict[str, pd.DataFrame], rows: int) -> Any:
+    columns = min(4, len(gathered))
+    count = math.ceil(len(gathered) / columns)
     figure, grid = plt.subplots(
         count, columns, figsize=(max(9, 3.1 * columns), 1 + 3.2 * count), layout="constrained", squeeze=False
     )
     figure.get_layout_engine().set(h_pad=0.12)  # titles keep clear of the ticks above them
     figure.suptitle(title)
-    for axes in grid.flat[len(tables) :]:
+    for axes in grid.flat[len(gathered) :]:
         axes.axis("off")
-    for axes, (name, table) in zip(grid.flat, tables.items(), strict=False):
+    for axes, (name, table) in zip(grid.flat, gathered.items(), strict=False):
         pictures.draw_confusion(axes, table, name)
-    several = any(table["count"].sum() > rows for table in tables.values())
+    several = any(table["count"].sum() > rows for table in gathered.values())
     figure.supxlabel("predicted" + ("; of several seeds the counts are those of all together" if several else ""))
     figure.supylabel("actual")
     return figure

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs
+from whence import pictures, runs, tables
 from whence.files import replacing
 from whence.names import CATEGORIES
 from whence.stage import run
@@ -24,9 +24,9 @@ def main(
     listed = runs.of_objects()
     board = _board(full, listed)
     curves = {name: pd.read_csv(training / entry.kind / f"{name}.csv") for name, entry in listed.items()}
-    _write(cross, board)
-    _write(table, _study(board))
-    _write(all_training, pd.concat(curves, names=["run"]).reset_index("run"))
+    tables.write_frame(cross, board)
+    tables.write_frame(table, _study(board))
+    tables.write_frame(all_training, pd.concat(curves, names=["run"]).reset_index("run"))
     title = f"objects: which of ten categories?\nCINIC-10 and CIFAKE ({runs.source()})"
     for picture, figure in (
         (heat, _heat(title, board)),
@@ -85,11 +85,6 @@ def _heat(title: str, board: pd.DataFrame) -> Any:
     note = "clean test rows" + ("; *: official ones, as none are clean" if clean.isna().any(axis=None) else "")
     figure.supxlabel(note, fontsize=10)
     return figure
-
-
-def _write(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as partial:
-        table.to_csv(partial, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

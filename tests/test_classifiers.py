@@ -18,6 +18,7 @@ from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
@@ -25,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from whence import models, settings
 from whence.classifiers import boosting, forest, guess, logistic, majority
+from whence.errors import InputError
 from whence.rows import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -340,3 +342,37 @@ def first_trees(fitted, count):
     cut = dict(fitted)
     cut["roots"] = fitted["roots"][:count]
     return cut
+
+
+class TestKnn:
+    def test_the_votes_are_scikit_learns(self):
+        """Of its neighbours of standardised rows; one vote for each class besides (Laplace)."""
+        train, x = problem(300, d=20), problem(100, d=20, seed=1).x
+        module, section = classifier("knn", neighbours=7, rows=10_000)
+        scaler = StandardScaler().fit(train.x)
+        theirs = KNeighborsClassifier(7, algorithm="brute").fit(scaler.transform(train.x), train.y)
+        votes = theirs.predict_proba(scaler.transform(x))[:, 1] * 7
+        np.testing.assert_allclose(module.score(module.fit(train, train, section), x), (votes + 1) / 9, atol=1e-12)
+
+    def test_no_more_rows_are_kept_than_asked(self):
+        module, section = classifier("knn", neighbours=3, rows=50)
+        learnt_ = module.fit(problem(), problem(), section)
+        assert learnt_["known"].shape == (50, 6)
+        assert learnt_["positive"].shape == (50,)
+
+    def test_more_neighbours_than_rows_are_refused(self):
+        module, section = classifier("knn", neighbours=51, rows=50)
+        with pytest.raises(
+            InputError, match=r"^params.yaml: train.knn.neighbours: got 51 of 50 rows; make it smaller$"
+        ):
+            module.fit(problem(), problem(), section)
+        assert module.fit(problem(), problem(), classifier("knn", neighbours=50, rows=50)[1])
+
+    def test_a_feature_without_any_variance_says_nothing(self):
+        train = problem(100)
+        flat = Rows(np.concatenate([train.x, np.full((100, 1), 7, np.float32)], 1), train.y)
+        module, section = classifier("knn", neighbours=5)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = module.score(module.fit(flat, flat, section), flat.x)
+        np.testing.assert_array_equal(found, module.score(module.fit(train, train, section), train.x))

@@ -20,7 +20,10 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
 UNITS = sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__")
-"""Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together."""
+"""Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together.
+
+A stage that trains nothing may name the files that it needs.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +55,14 @@ def direct_imports(path):
     return modules, packages
 
 
-def closure(script, words):
-    """Return the files that running `script` with these words on its command line can import."""
+def unit(path):
+    return path.parent if path.parent in UNITS else path
+
+
+def closure(script, words, alone=()):
+    """Return what running `script` with these words on its command line can import: files, and for those in a unit it,
+    unless they stand `alone`.
+    """
     todo, files = [ROOT / script], set()
     while todo:
         path = todo.pop()
@@ -63,7 +72,7 @@ def closure(script, words):
         modules, packages = direct_imports(path)
         named = {f"{package}.{word}{end}" for package in packages for word in words for end in ("", ".estimator")}
         todo += [module_file(module) for module in modules | named if module_file(module)]
-    return {str((path.parent if path.parent in UNITS else path).relative_to(ROOT)) for path in files}
+    return {str((path if str(path.relative_to(ROOT)) in alone else unit(path)).relative_to(ROOT)) for path in files}
 
 
 def code(stage):
@@ -75,15 +84,15 @@ def test_deps_are_the_transitive_local_imports(stages):
     for name, stage in stages.items():
         words = stage.cmd.split()
         script = words[2].replace(".", "/") + ".py"
-        assert code(stage) == closure(script, words), name
+        assert code(stage) == closure(script, words, code(stage)), name
 
 
 def test_every_stage_script_and_module_is_used(stages):
     """By the listed runs; of the classifiers only some are, and those of the study are used by it."""
-    declared = set().union(*(code(stage) for stage in stages.values()))
+    declared = {str(unit(ROOT / dep).relative_to(ROOT)) for stage in stages.values() for dep in code(stage)}
     declared |= {f"whence/classifiers/{run['classifier']}.py" for run in all_runs(STUDY)}
     files = [path for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")]
-    written = {str((path.parent if path.parent in UNITS else path).relative_to(ROOT)) for path in files}
+    written = {str(unit(path).relative_to(ROOT)) for path in files}
     assert written == declared
 
 
@@ -94,8 +103,8 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import evaluate, evaluate_objects, fetch
-    from whence import labels, pack
+    from stages import embed, evaluate, evaluate_objects, fetch, weights
+    from whence import backbones, labels, pack
     from whence.estimators.network import recipe
 
     for dataset, section in PARAMS["fetch"].items():
@@ -106,6 +115,11 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(PARAMS["label"][dataset], labels.Settings, dataset)
     for name, section in PARAMS["extract"].items():
         settings.check(section, importlib.import_module(f"whence.features.{name}").Settings, name)
+    for name, section in PARAMS["weights"].items():
+        settings.check(section, weights.Settings, backbones.known(name))
+    settings.check(PARAMS["embed"], embed.Settings, "embed")
+    for dataset in PARAMS["datasets"]:
+        settings.check(PARAMS["leaks"][dataset], backbones.Leaks, dataset)
     for name, section in PARAMS["train"].items():
         module = importlib.import_module(f"whence.classifiers.{classifier_of(name)}")
         settings.check(section, module.Settings, name)
@@ -146,14 +160,14 @@ def all_runs(content):
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])
 def test_runs_name_what_exists(content):
-    datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], "images"}
+    assert list(PARAMS["weights"]) == PARAMS["backbones"]
+    datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], *PARAMS["backbones"], "images"}
     for key, section in content["runs"].items():
         run = settings.check(section, Run, key)
         assert run.dataset == PARAMS["tasks"][run.task]["dataset"], key
         assert run.dataset in datasets_, key
         assert run.features in extractors, key
         assert key.startswith(f"{run.task}-"), key
-        assert run.features == "images" or run.kind == "classical", key
     for key, section in content["object_runs"].items():
         run = settings.check(section, ObjectRun, key)
         assert run.dataset == PARAMS["objects"][run.train_on]["dataset"], key

@@ -146,7 +146,9 @@ class TestRefusals:
     def test_what_are_no_images(self):
         x, y, *valid = splits()
         for wrong in (x / 255, x.astype(np.int64), x[..., 0], x[..., :2], x.reshape(len(x), -1)):
-            assert f"takes images (n, height, width, 3) uint8, got {wrong.shape}" in refused(wrong, y, *valid)
+            message = refused(wrong, y, *valid)
+            assert "takes images (n, height, width, 3) uint8 or features (n, d) float32" in message
+            assert f", got {wrong.shape} {wrong.dtype}" in message
 
     def test_valid_images_that_are_not_like_those_of_train(self):
         x, y, x_valid, y_valid = splits()
@@ -518,8 +520,8 @@ class TestCheckpoints:
     @pytest.fixture
     def epochs(self, monkeypatch):
         """Which epochs were trained, of which seed."""
-        seen, original = [], trainer._epoch
-        monkeypatch.setattr(trainer, "_epoch", lambda *given: seen.append(given[4:6]) or original(*given))
+        seen, original = [], trainer.one_epoch
+        monkeypatch.setattr(trainer, "one_epoch", lambda *given: seen.append(given[4:6]) or original(*given))
         return seen
 
     def test_they_are_removed_when_the_model_is_saved(self, tmp_path):

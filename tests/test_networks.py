@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from whence import settings
-from whence.classifiers import dense_grey
+from whence.classifiers import dense_grey, head
 from whence.errors import InputError
 from whence.estimators.network import estimator
 from whence.estimators.network.augment import GREY
@@ -21,7 +21,8 @@ MODULES = {
     path.stem: importlib.import_module(f"whence.classifiers.{path.stem}")
     for path in sorted((ROOT / "whence" / "classifiers").glob("*.py"))
 }
-NETWORKS = {name: module for name, module in MODULES.items() if hasattr(module, "build")}
+NETWORKS = {name: module for name, module in MODULES.items() if hasattr(module, "build") and name != "head"}
+"""Those that look at images; the one that learns from features is tested at the end."""
 DROPOUT = [name for name, module in NETWORKS.items() if "dropout" in module.Settings.model_fields]
 
 COUNTS = [
@@ -224,3 +225,46 @@ class TestDropout:
 def test_networks_were_found():
     assert {name for name, *_ in COUNTS} == NETWORKS.keys()
     assert DROPOUT
+
+
+class TestHead:
+    """What learns from the features of a backbone."""
+
+    def build(self, shape, **changes):
+        wanted = settings.check(TRAIN["head"] | changes, head.Settings, "head")
+        torch.manual_seed(0)
+        return head.build(shape, 1, wanted)
+
+    def test_the_count_is_that_of_the_docstring(self):
+        net = self.build((2048,))
+        assert estimator.parameters(net) == 549_249
+        assert "549,249 " in head.__doc__
+        assert net(torch.randn(3, 2048)).shape == (3, 1)
+
+    def test_units_of_the_features_do_not_matter(self):
+        net, x = self.build((40,), dropout=0.0).train(), torch.randn(64, 40, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(net(x * 50 + 7), net(x), rtol=0, atol=1e-3)
+
+    def test_dropout_is_the_setting(self):
+        assert [p.p for p in self.build((40,), dropout=0.37).modules() if isinstance(p, nn.Dropout)] == [0.37]
+
+    def refused(self, x, **changes):
+        wanted = settings.check(TRAIN["head"] | changes, head.Settings, "head")
+        y = np.array(["a", "b"] * 4)
+        with pytest.raises(InputError) as caught:
+            estimator.Estimator(head, wanted).fit(x, y, x, y)
+        return str(caught.value)
+
+    def test_images_are_refused(self):
+        message = self.refused(np.zeros((8, 32, 32, 3), np.uint8))
+        assert message.startswith("params.yaml: train.head: does not fit images of 32×32×3: ")
+
+    @pytest.mark.parametrize("changes", [{"views_at_test": 2}, {"augment": TRAIN["head"]["augment"] | {"flip": True}}])
+    def test_features_are_not_augmented(self, changes):
+        message = self.refused(np.zeros((8, 40), np.float32), **changes)
+        assert message.startswith("params.yaml: train.head: does not fit features of 40: augment is for images alone, ")
+
+    def test_features_for_a_network_of_images_are_refused(self):
+        x, y = np.zeros((8, 40), np.float32), np.array(["a", "b"] * 4)
+        with pytest.raises(InputError, match=r"^params.yaml: train.lenet: does not fit features of 40: "):
+            estimator.Estimator(NETWORKS["lenet"], section("lenet")).fit(x, y, x, y)

@@ -27,25 +27,27 @@ STALLS = 3  # attempts in a row without a new byte that end the retries
 BACKOFF = 1.0  # seconds before the next attempt, doubled with every stall
 
 
-def download(source: str, target: Path, checksum: str | None) -> None:
+def download(source: str, target: Path, checksum: str | None, setting: str = "fetch.<dataset>.archive") -> None:
     """Put what `source` names, an http(s) URL or "kaggle:<owner>/<dataset>", at `target`: the whole file or none.
 
-    `checksum` is "md5:<hex>" or "sha256:<hex>"; without one the length that the server states has to do. What has
-    arrived when a call is cut short stays in .checkpoints, and the next call goes on from there. Raises InputError,
-    with the way out, for whatever goes wrong.
+    `checksum` is "md5:<hex>" or "sha256:<hex>", of which the first eight digits will do; without one the length that
+    the server states has to do. What has arrived when a call is cut short stays in .checkpoints, and the next call goes
+    on from there. Raises InputError, with the way out, for whatever goes wrong: `setting` names a file of one's own.
     """
     import urllib3
 
     name = hashlib.sha256(source.encode()).hexdigest()[:16]
     part = Path(os.environ.get("DVC_ROOT", "."), ".checkpoints", f"{name}.part")
     try:
-        if checksum is not None and not re.fullmatch("md5:[0-9a-fA-F]{32}|sha256:[0-9a-fA-F]{64}", checksum):
-            raise InputError(f"the checksum is {checksum!r}; expected md5:<32 hex digits> or sha256:<64 hex digits>")
+        if checksum is not None and not re.fullmatch("md5:[0-9a-fA-F]{32}|sha256:[0-9a-fA-F]{8,64}", checksum):
+            raise InputError(
+                f"the checksum is {checksum!r}; expected md5:<32 hex digits> or sha256:<64 hex digits> (or the first 8)"
+            )
         part.parent.mkdir(parents=True, exist_ok=True)
         _verify(part, _transfer(source, part, checksum))
         _place(part, target)
     except (InputError, OSError, urllib3.exceptions.HTTPError) as error:  # what requests raises is an OSError
-        raise InputError(_explain(source, part, error)) from error
+        raise InputError(_explain(source, part, error, setting)) from error
 
 
 def _transfer(source: str, part: Path, checksum: str | None) -> str | None:
@@ -193,7 +195,7 @@ def _verify(part: Path, checksum: str | None) -> None:
     algorithm, _, expected = checksum.partition(":")
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, algorithm).hexdigest()
-    if digest != expected.lower():
+    if not digest.startswith(expected.lower()):
         part.unlink()
         raise InputError(f"the checksum is wrong: {algorithm}:{digest} arrived, {checksum} was expected")
 
@@ -221,7 +223,7 @@ def _sidecar(part: Path) -> Path:
     return part.with_suffix(".version")
 
 
-def _explain(source: str, part: Path, error: Exception) -> str:
+def _explain(source: str, part: Path, error: Exception, setting: str) -> str:
     """Return the whole message: what failed, why, and the ways out."""
     kept = _length(part)
     again = (
@@ -232,8 +234,8 @@ def _explain(source: str, part: Path, error: Exception) -> str:
         page = f"https://www.kaggle.com/datasets/{source.removeprefix('kaggle:')} (what is public needs no login)"
     return (
         f"{source}: the download failed: {_reason(error)}\n"
-        f"Running the same again {again}. Or download it by hand in a browser, from {page}, put the archive where "
-        "params.yaml says at fetch.<dataset>.archive, or name its place there, and run with `source: local`."
+        f"Running the same again {again}. Or download it by hand in a browser, from {page}, put the file where "
+        f"params.yaml says at {setting}, or name its place there, and run with `source: local`."
     )
 
 

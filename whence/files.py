@@ -1,8 +1,10 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all, and one file stands for its folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from whence.errors import InputError
 
 
 @contextmanager
@@ -18,3 +20,16 @@ def replacing(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def only_file(path: Path, what: str, hint: str) -> Path:
+    """Return `path`, or the one file in it; raises InputError, with `hint`, where there is none or more than one."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; {hint}")
+    if not path.is_dir():
+        return path
+    files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    if len(files) != 1:
+        found = f"{len(files)} files ({', '.join(file.name for file in files[:5])})" if files else f"no {what}"
+        raise InputError(f"{path}: holds {found}; put exactly one there, or {hint}")
+    return files[0]

@@ -1,5 +1,6 @@
 """The lists of runs in params.yaml: which classifier learns what, from which features of which images."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
@@ -50,6 +51,13 @@ def of_task(task: str) -> dict[str, Run]:
 def of_objects() -> dict[str, ObjectRun]:
     """Return the runs of section object_runs, in the order of params.yaml; raises InputError if one is malformed."""
     return settings.load("object_runs", ObjectRuns).root
+
+
+def shown(listed: Mapping[str, Run]) -> dict[str, str]:
+    """Return how pictures and tables call each run: what stands on random weights says so."""
+    weights = settings.value("weights")
+    drawn = {name for name, section in weights.items() if section["source"] == "random"}
+    return {key: f"{key} (random weights)" if run.features in drawn else key for key, run in listed.items()}
 
 
 def source() -> str:

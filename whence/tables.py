@@ -31,3 +31,9 @@ def write_csv(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+
+
+def write_frame(path: Path, frame: Any) -> None:
+    r"""Write a pandas DataFrame without its index, whole or not at all: '\n' line ends, no text for what is missing."""
+    with replacing(path) as partial:
+        frame.to_csv(partial, index=False, lineterminator="\n")

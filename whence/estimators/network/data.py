@@ -1,4 +1,4 @@
-"""What networks learn from: images as one tensor on the device, and how pixels become their input."""
+"""What networks learn from: images, or features, as one tensor on the device, and how they become their input."""
 
 from typing import Any, NamedTuple
 
@@ -17,19 +17,21 @@ class Data(NamedTuple):
     """A split, on the device."""
 
     images: Tensor
-    """(N, H, W, 3) uint8."""
+    """(N, H, W, 3) uint8, or features (N, D) float32."""
     y: Tensor
     """(N,) int64, the number of the class."""
 
 
 class Scale(NamedTuple):
-    """How pixels, 0 to 255, become the input of a network, per channel."""
+    """How pixels, 0 to 255, become the input of a network, per channel; features stay as they are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return (B, 3, H, W) float32, channels_last, of images (B, H, W, 3) uint8."""
+        """Return (B, 3, H, W) float32, channels_last, of images (B, H, W, 3) uint8; features as they are."""
+        if images.ndim == 2:
+            return images
         # Whole rows of pixels with rows of means: ten times as fast as pixel by pixel.
         mean, std = (torch.tensor(part, device=images.device).repeat(images.shape[2]) for part in self)
         scaled = images.flatten(2).to(torch.float32, copy=True).sub_(mean).div_(std)
@@ -37,7 +39,9 @@ class Scale(NamedTuple):
 
 
 def measure(x: NDArray[np.uint8]) -> Scale:
-    """Return mean and standard deviation per channel, in levels; exact, from the counts of the levels."""
+    """Return mean and standard deviation per channel, in levels; exact, from the counts. Of features it is empty."""
+    if x.ndim == 2:
+        return Scale((), ())
     counts = np.zeros((3, 256), np.int64)
     for start in range(0, len(x), BLOCK):
         block = x[start : start + BLOCK]
@@ -51,8 +55,8 @@ def measure(x: NDArray[np.uint8]) -> Scale:
 def read(preprocessing: dict[str, list[float]]) -> Scale:
     """Return the scale that stands in a card; raises TypeError or ValueError if it is none."""
     scale = Scale(**{name: tuple(values) for name, values in preprocessing.items()})
-    if not len(scale.mean) == len(scale.std) == 3 or min(scale.std) <= 0:
-        raise ValueError(f"preprocessing is {preprocessing}, expected three numbers each, std above 0")
+    if not len(scale.mean) == len(scale.std) in (0, 3) or min(scale.std, default=1) <= 0:
+        raise ValueError(f"preprocessing is {preprocessing}, expected three numbers each, std above 0, or none")
     return scale
 
 
@@ -67,8 +71,13 @@ def check(splits: list[tuple[NDArray[Any], NDArray[Any]]], classes: NDArray[Any]
     """Raise InputError, which names `section`, unless images and labels, those of train first, suit each other."""
     known, shape = classes.tolist(), splits[0][0].shape[1:]
     for x, y in splits:
-        if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or x.shape[1:] != shape:
-            raise InputError(f"{section}: takes images (n, height, width, 3) uint8, got {x.shape} {x.dtype}")
+        images, features = (
+            x.dtype == np.uint8 and x.ndim == 4 and x.shape[3] == 3,
+            x.dtype == np.float32 and x.ndim == 2,
+        )
+        if not (images or features) or x.shape[1:] != shape or x.dtype != splits[0][0].dtype:
+            wanted = "images (n, height, width, 3) uint8 or features (n, d) float32"
+            raise InputError(f"{section}: takes {wanted}, got {x.shape} {x.dtype}")
         if len(x) != len(y) or not len(y):
             raise InputError(f"{section}: got {len(x)} images and {len(y)} labels, expected as many, and some")
         if strange := set(y.tolist()) - set(known):

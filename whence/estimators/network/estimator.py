@@ -1,4 +1,4 @@
-"""scikit-learn's contract for networks: one member per seed, trained on images, saved as arrays and a card."""
+"""scikit-learn's contract for networks: a member per seed, learnt from images or features; arrays and a card."""
 
 import math
 import os
@@ -51,9 +51,10 @@ class Estimator(models.Model):
     def fit(
         self, x: NDArray[Any], y: NDArray[Any], x_valid: NDArray[Any], y_valid: NDArray[Any], classes: Any = None
     ) -> Self:
-        """Train a member per seed on x (n, H, W, 3) uint8 and y (n,); `classes` gives their order, else it is sorted.
+        """Train a member per seed on x and y (n,); `classes` gives their order, else it is sorted.
 
-        Raises InputError where the architecture does not fit the images, a class is missing, or training diverges.
+        x is images (n, H, W, 3) uint8 or features (n, d) float32. Raises InputError where the architecture does not fit
+        them, a class is missing, or training diverges.
         """
         splits = [(x, np.asarray(y)), (x_valid, np.asarray(y_valid))]
         self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)
@@ -89,31 +90,42 @@ class Estimator(models.Model):
     def _build(self, where: torch.device | str, seed: int = 0) -> Any:
         """Return the network; on "meta" it has no weights, and is refused if it does not fit images and settings."""
         outputs = len(self.classes_) if len(self.classes_) > 2 else 1
-        height, width, channels = self.shape
+        *sides, channels = self.shape
         try:
             with drawing(self.device, seed), torch.device(where):
-                net = self.entry.build((height, width, channels), outputs, self.settings)
+                net = self.entry.build(tuple(self.shape), outputs, self.settings)
                 if where == "meta":
-                    got = tuple(net.eval()(torch.zeros(2, channels, height, width)).shape)
+                    got = tuple(net.eval()(torch.zeros(2, channels, *sides)).shape)
                     if got != (2, outputs):
                         raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
-            if (most := self.settings.augment.shift) >= min(height, width):
-                raise ValueError(f"augment.shift: got {most}, expected less than their sides")
-            if self.settings.views_at_test == 6 and min(height, width) < 2:
-                raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
+            self._check_views(sides)
         except (ArithmeticError, RuntimeError, ValueError) as error:
-            raise InputError(f"{self.section}: does not fit images of {height}×{width}×{channels}: {error}") from error
+            kind = "images" if sides else "features"
+            raise InputError(
+                f"{self.section}: does not fit {kind} of {'×'.join(map(str, self.shape))}: {error}"
+            ) from error
         return net.to(memory_format=torch.channels_last)
+
+    def _check_views(self, sides: list[int]) -> None:
+        """Raise ValueError unless what is done to images can be done to those with these sides; features have none."""
+        changed = self.settings.augment.model_dump()
+        if not sides and (any(changed.values()) or self.settings.views_at_test > 1):
+            raise ValueError("augment is for images alone, and so is views_at_test; make them false, 0 and 1")
+        if changed["shift"] >= min(sides, default=1):
+            raise ValueError(f"augment.shift: got {changed['shift']}, expected less than their sides")
+        if self.settings.views_at_test == 6 and min(sides) < 2:
+            raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
 
     @torch.inference_mode()
     def member_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return (members, n, K), float32 arithmetic whatever the training used; a batch changes no row."""
-        if list(x.shape[1:]) != self.shape or x.dtype != np.uint8:
-            raise InputError(f"{self.name}: was trained on {self.shape} uint8, got {list(x.shape[1:])} {x.dtype}")
+        kind = np.dtype(np.uint8 if len(self.shape) == 3 else np.float32)
+        if list(x.shape[1:]) != self.shape or x.dtype != kind:
+            raise InputError(f"{self.name}: was trained on {self.shape} {kind}, got {list(x.shape[1:])} {x.dtype}")
         parts = [np.zeros((len(self.members), 0, len(self.classes_)))]
         for start in range(0, len(x), trainer.BLOCK):
             block = x[start : start + trainer.BLOCK]
-            full = np.zeros((trainer.BLOCK, *self.shape), np.uint8)  # always as many: kernels differ by the batch
+            full = np.zeros((trainer.BLOCK, *self.shape), kind)  # always as many: kernels differ by the batch
             full[: len(block)] = block
             input_ = self.scale(torch.from_numpy(full).to(self.device))
             z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]

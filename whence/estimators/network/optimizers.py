@@ -56,19 +56,21 @@ def build(name: Optimizer, net: nn.Module, learning_rate: float, weight_decay: f
         return [torch.optim.Adam(groups, learning_rate, fused=True)]
     if name == "adamw":
         return [torch.optim.AdamW(groups, learning_rate, fused=True)]
-    rest = torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
+    share = REST if hidden else 1.0
+    rest = torch.optim.AdamW(
+        [group | {"share": share} for group in groups], learning_rate, betas=(0.9, 0.95), fused=True
+    )
     return [Muon(hidden, learning_rate), rest] if hidden else [rest]
 
 
 def step(movers: list[torch.optim.Optimizer], loss: Tensor, learning_rate: float) -> None:
-    """Move every parameter one step down the gradient of `loss`."""
+    """Move every parameter one step down the gradient of `loss`; a group may take a share of the learning rate."""
     for mover in movers:
         mover.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    beside_muon = isinstance(movers[0], Muon)
     for mover in movers:
         for group in mover.param_groups:
-            group["lr"] = learning_rate * (REST if beside_muon and mover is not movers[0] else 1)
+            group["lr"] = learning_rate * group.get("share", 1.0)
         mover.step()
 
 

@@ -24,7 +24,7 @@ from whence.estimators.network.device import drawing, half
 from whence.estimators.network.recipe import Settings
 from whence.models import History
 
-__all__ = ["BLOCK", "Data", "Scale", "evaluate", "logits", "train"]
+__all__ = ["BLOCK", "Data", "Scale", "evaluate", "logits", "one_epoch", "train"]
 DIVERGED = 10.0
 """A training loss of more than this many times that of guessing has diverged."""
 EPOCHS = 1_000_003
@@ -77,7 +77,7 @@ def train(
         if progress.stops(history, settings):
             break
         with drawing(data.y.device, (seed * EPOCHS + epoch) * world + rank):
-            loss, accuracy, rate = _epoch(model, scale, data, settings, seed, epoch, movers, rank, world)
+            loss, accuracy, rate = one_epoch(model, scale, data, settings, seed, epoch, movers, rank, world)
         for buffer in net.buffers() if world > 1 else ():
             dist.broadcast(buffer, 0)  # running statistics, of which each process has its own
         valid_loss, valid_accuracy = evaluate(net, scale, valid, rank, world)
@@ -97,7 +97,7 @@ def train(
     return history
 
 
-def _epoch(
+def one_epoch(
     model: nn.Module,
     scale: Scale,
     data: Data,

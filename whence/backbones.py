@@ -1,0 +1,163 @@
+"""Networks that torchvision publishes, trained on ImageNet; what is left without their last layers is the trunk.
+
+A trunk gives what the classifier would see, averaged over the image: (B, 3, H, W) float32 → (B, width). Its weights
+are kept as arrays, with a word on what they were trained on.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from pydantic import RootModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whence.errors import InputError
+from whence.files import replacing
+
+Name = Literal["resnet18", "resnet50", "vgg16", "mobilenet_v2"]
+NOTHING = "nothing"
+"""What weights drawn at random were trained on."""
+HEADS = ("fc", "classifier")
+ABOUT = "about"
+"""The entry of the file's metadata."""
+NOISE = (16, 3, 64, 64)
+"""Shape of the images that set the normalisation of random weights."""
+State = dict[str, Tensor]
+
+
+class Leaks(RootModel[list[str]]):
+    """Section leaks.<dataset>: data that hold test images of it."""
+
+
+def network(name: Name) -> nn.Module:
+    """Return the whole network of torchvision, on the current device, as it is drawn at random."""
+    from torchvision import models
+
+    net: nn.Module = models.get_model(name, weights=None)
+    return net
+
+
+def trunk(name: Name) -> nn.Module:
+    """Return the network without its classifier: (B, 3, H, W) → (B, width)."""
+    net = network(name)
+    for head in HEADS:
+        if hasattr(net, head):
+            setattr(net, head, nn.Identity())
+    if hasattr(net, "avgpool"):
+        net.avgpool = nn.AdaptiveAvgPool2d(1)  # that of vgg16 keeps 7×7 places
+    return net
+
+
+def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel, in levels 0 to 255, that the published weights expect."""
+    from torchvision import models
+
+    preset = models.get_model_weights(name).DEFAULT.transforms()
+    return tuple(255 * m for m in preset.mean), tuple(255 * s for s in preset.std)
+
+
+def published(name: Name) -> tuple[str, str]:
+    """Return the URL of torchvision's weights, and the first digits of their SHA-256, which stand in their name."""
+    from torchvision import models
+
+    url: str = models.get_model_weights(name).DEFAULT.url
+    return url, url.rpartition("-")[2].partition(".")[0]
+
+
+def resized(x: Tensor, pixels: int) -> Tensor:
+    """Return images (B, 3, H, W) at `pixels` × `pixels`, bilinear, smoothed where they become smaller."""
+    if x.shape[2:] == (pixels, pixels):
+        return x
+    smaller = x.shape[2] > pixels or x.shape[3] > pixels
+    return functional.interpolate(x, (pixels, pixels), mode="bilinear", antialias=smaller, align_corners=False)
+
+
+def read(path: Path, name: Name) -> State:
+    """Return the trunk's part of a state dict that torchvision's `name` fits; nothing in the file is executed.
+
+    Raises InputError that names what is missing, unknown or of another shape.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a stranger's file: zip, pickle and storage errors of many types
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise InputError(f"{path}: not a readable state dict ({reason}); expected what torch.save wrote") from error
+    if not isinstance(state, dict) or not all(isinstance(part, Tensor) for part in state.values()):
+        raise InputError(f"{path}: holds no state dict, names and tensors, but {_kind(state)}")
+    with torch.device("meta"):
+        whole, kept = network(name).state_dict(), trunk(name).state_dict()
+    complaints = [
+        *(f"{part} is missing" for part in whole if part not in state),
+        *(f"{part} is unknown" for part in state if part not in whole),
+        *(
+            f"{part} is {tuple(state[part].shape)}, expected {tuple(whole[part].shape)}"
+            for part in whole
+            if part in state and state[part].shape != whole[part].shape
+        ),
+        *(f"{part} holds what is no finite number" for part in kept if part in state and not _finite(state[part])),
+    ]
+    if complaints:
+        shown = "; ".join(map(str, complaints[:5])) + (f"; and {len(complaints) - 5} more" if complaints[5:] else "")
+        raise InputError(f"{path}: is not a torchvision {name}: {shown}")
+    return {part: state[part].to(kept[part].dtype).contiguous() for part in kept}
+
+
+def drawn(name: Name, seed: int) -> State:
+    """Return a trunk's weights drawn at random, normalised by noise: without, all that it sees fades away."""
+    with torch.random.fork_rng([]), torch.no_grad():
+        torch.manual_seed(seed)
+        net = trunk(name)
+        for part in net.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = 1.0
+        net(torch.randn(NOISE))
+        return net.state_dict()
+
+
+def write(path: Path, name: Name, state: State, trained_on: str) -> None:
+    """Write a trunk's weights, whole or not at all."""
+    with replacing(path) as partial:
+        about = json.dumps({"backbone": name, "trained_on": trained_on})  # one entry: the order of several is chance
+        save_file(state, partial, {ABOUT: about})
+
+
+def load(path: Path, name: Name, leaks: list[str]) -> nn.Module:
+    """Return the trunk that `write` wrote; raises InputError if it is none of `name`, or learnt from one of `leaks`."""
+    again = "run dvc repro to make it again"
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+            state = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: not readable weights ({error}); {again}") from error
+    if not isinstance(about, dict) or about.get("backbone") != name or "trained_on" not in about:
+        raise InputError(f"{path}: holds {json.dumps(about)}, expected the weights of {name!r}; {again}")
+    if about["trained_on"] in leaks:
+        found = f"was trained on {about['trained_on']}, which holds test images of this dataset (params.yaml: leaks)"
+        raise InputError(f"{path}: {found}; take other weights")
+    net = trunk(name)
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{path}: does not fit {name} ({error}); {again}") from error
+    return net
+
+
+def _finite(part: Tensor) -> bool:
+    return bool(torch.isfinite(part).all())
+
+
+def _kind(state: Any) -> str:
+    return type(state).__name__ if not isinstance(state, dict) else "a dict of other things"
+
+
+def known(name: str) -> Name:
+    """Return `name`; raises InputError unless it is a backbone."""
+    for backbone in get_args(Name):
+        if name == backbone:
+            return backbone  # type: ignore[no-any-return]
+    raise InputError(f"weights.{name}: unknown backbone; expected one of {', '.join(get_args(Name))}")
