@@ -17,6 +17,11 @@ def small(tmp_path_factory):
         params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
         params["runs"] = {key: params["runs"][key] for key in FEW}
         params["object_runs"] = {key: params["object_runs"][key] for key in FEW_OBJECTS}
+        params["embed"]["pixels"] = 32
+        params["hidden"] = {"fake-mlp": {"dataset": "cifake", "features": "images", "classifier": "mlp"}}
+        one = {"task": "fake", "dataset": "cifake", "features": "fake-mlp", "run": "fake-mlp"}
+        params["maps"] = {"fake-hidden": one, "fake-spectrum": one | {"features": "spectrum"}}
+        params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}
         params["train"]["forest"]["trees"] = 5
         for name in ("mlp", "lenet"):
             params["train"][name] |= {"epochs": 2, "batch": 32}

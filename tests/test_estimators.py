@@ -171,6 +171,23 @@ class TestContract:
             assert fitted.model.member_proba(x[start:end]).tobytes() == whole[:, start:end].tobytes()
         assert fitted.model.member_proba(x[::-1]).tobytes() == whole[:, ::-1].tobytes()
 
+    def test_the_last_layer_makes_the_answer_of_what_is_hidden(self, fitted):
+        """Of the first member and each image as it is, in any batch."""
+        if fitted.name in CLASSICAL:
+            assert not hasattr(fitted.model, "hidden")
+            return
+        x, net = fitted.data.x_valid[:17], fitted.model.members[0]
+        hidden = fitted.model.hidden(x)
+        last = [layer for layer in net.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        assert hidden.shape == (17, last.in_features)
+        assert hidden.dtype == np.float32
+        with torch.inference_mode():
+            wanted = trainer.logits(net, fitted.model.scale(torch.from_numpy(np.array(x))))
+            found = last(torch.from_numpy(hidden))
+        torch.testing.assert_close(found[:, -1], wanted[:, -1], rtol=0, atol=1e-4)
+        assert fitted.model.hidden(x[3:8]).tobytes() == hidden[3:8].tobytes()
+        assert fitted.model.hidden(x[:0]).shape == (0, last.in_features)
+
     def test_no_rows_have_no_probabilities(self, fitted):
         none = fitted.data.x_valid[:0]
         assert fitted.model.predict_proba(none).shape == (0, 2)

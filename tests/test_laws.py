@@ -10,7 +10,7 @@ import yaml
 from dvc.repo import Repo
 
 from whence import settings
-from whence.runs import ObjectRun, Run
+from whence.runs import Map, ObjectRun, Run
 from whence.tasks import Objects, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,7 +103,7 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import embed, evaluate, evaluate_objects, fetch, weights
+    from stages import embed, evaluate, evaluate_objects, fetch, tsne, weights
     from whence import backbones, labels, pack
     from whence.estimators.network import recipe
 
@@ -118,6 +118,7 @@ def test_each_section_exists_and_fits_its_settings_class():
     for name, section in PARAMS["weights"].items():
         settings.check(section, weights.Settings, backbones.known(name))
     settings.check(PARAMS["embed"], embed.Settings, "embed")
+    settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
     for dataset in PARAMS["datasets"]:
         settings.check(PARAMS["leaks"][dataset], backbones.Leaks, dataset)
     for name, section in PARAMS["train"].items():
@@ -179,6 +180,19 @@ def test_runs_name_what_exists(content):
         assert section["kind"] == ("network" if hasattr(module, "build") else "classical"), key
 
 
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_maps_and_hidden_layers_are_those_of_runs(content):
+    for key, about in content["hidden"].items():
+        assert about == {name: content["runs"][key][name] for name in ("dataset", "features", "classifier")}
+        assert content["runs"][key]["kind"] == "network"
+    for key, section in content["maps"].items():
+        about = settings.check(section, Map, key)
+        assert key.startswith(f"{about.task}-")
+        assert about.dataset == PARAMS["tasks"][about.task]["dataset"]
+        assert content["runs"][about.run]["task"] == about.task
+        assert about.features in {*PARAMS["features"], *content["backbones"], *content["hidden"]}
+
+
 def test_the_study_holds_every_classifier_and_the_default_runs():
     assert {run["settings"] for run in all_runs(STUDY)} == set(PARAMS["train"])
     for section in ("runs", "object_runs"):
@@ -222,7 +236,8 @@ def test_git_holds_no_artefact_that_no_stage_makes(stages):
     made = {out.def_path for stage in stages.values() for out in stage.outs}
     for folder in ("metrics", "plots"):
         present = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
-        assert {path for path in present if not Path(path).name.startswith(".")} <= made
+        single = {path for path in present if str(Path(path).parent) not in made}  # not in a folder that a stage makes
+        assert {path for path in single if not Path(path).name.startswith(".")} <= made
 
 
 def test_the_lock_file_knows_the_code_as_it_is(stages):

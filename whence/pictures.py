@@ -99,6 +99,18 @@ def draw_heat(axes: Any, table: pd.DataFrame, marked: pd.DataFrame) -> None:
     axes.grid(visible=False)
 
 
+def draw_map(axes: Any, table: pd.DataFrame, by: str, names: Sequence[str], dimensions: int) -> None:
+    """Draw the points x2, y2 (or x3, y3, z3) of a map, a colour for each of `names` in column `by`, grey for others."""
+    places = [f"{axis}{dimensions}" for axis in "xyz"[:dimensions]]
+    rest = table[~table[by].isin(names)]
+    axes.scatter(*(rest[place] for place in places), s=3, lw=0, color="lightgrey")
+    for k, name in enumerate(names):
+        part = table[table[by] == name]
+        axes.scatter(*(part[place] for place in places), s=5, lw=0, color=f"C{k}", label=name)
+    axes.grid(visible=False)
+    axes.set(**{f"{place[0]}ticks": [] for place in places})
+
+
 def training(title: str, tables: Tables) -> Any:
     """Return a figure of the loss and the accuracy of each network by epoch, train beside valid, a line per seed.
 

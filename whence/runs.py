@@ -35,6 +35,19 @@ class ObjectRun(settings.Section):
     settings: str
 
 
+class Map(settings.Section):
+    """One entry of section maps: t-SNE of some features, and the run whose answers it shows."""
+
+    task: str
+    dataset: str
+    features: str
+    run: str
+
+
+class Maps(RootModel[Annotated[dict[str, Map], Field(min_length=1)]]):
+    """Section maps."""
+
+
 class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
 
@@ -53,8 +66,13 @@ def of_objects() -> dict[str, ObjectRun]:
     return settings.load("object_runs", ObjectRuns).root
 
 
-def shown(listed: Mapping[str, Run]) -> dict[str, str]:
-    """Return how pictures and tables call each run: what stands on random weights says so."""
+def maps() -> dict[str, Map]:
+    """Return section maps, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("maps", Maps).root
+
+
+def shown(listed: Mapping[str, Run] | Mapping[str, Map]) -> dict[str, str]:
+    """Return how pictures and tables call each entry: what stands on random weights says so."""
     weights = settings.value("weights")
     drawn = {name for name, section in weights.items() if section["source"] == "random"}
     return {key: f"{key} (random weights)" if run.features in drawn else key for key, run in listed.items()}

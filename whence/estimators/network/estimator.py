@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -119,18 +119,37 @@ class Estimator(models.Model):
     @torch.inference_mode()
     def member_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return (members, n, K), float32 arithmetic whatever the training used; a batch changes no row."""
+        parts = [np.zeros((len(self.members), 0, len(self.classes_)))]
+        for count, input_ in self._blocks(x):
+            z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]
+            parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, :count])
+        return np.concatenate(parts, axis=1)
+
+    @torch.inference_mode()
+    def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return (n, D) float32, what the first member gives its last layer, of each image as it is."""
+        net, seen = self.members[0].eval(), []
+        last = [layer for layer in net.modules() if isinstance(layer, nn.Linear)][-1]
+        watch = last.register_forward_pre_hook(lambda _, given: seen.append(given[0].flatten(1).cpu().numpy()))
+        try:
+            parts = []
+            for count, input_ in self._blocks(x):
+                net(input_)
+                parts.append(seen.pop()[:count])
+        finally:
+            watch.remove()
+        return np.concatenate([np.zeros((0, last.in_features), np.float32), *parts])
+
+    def _blocks(self, x: NDArray[Any]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield how many rows of x a block holds, and the input of always as many: kernels differ by the batch."""
         kind = np.dtype(np.uint8 if len(self.shape) == 3 else np.float32)
         if list(x.shape[1:]) != self.shape or x.dtype != kind:
             raise InputError(f"{self.name}: was trained on {self.shape} {kind}, got {list(x.shape[1:])} {x.dtype}")
-        parts = [np.zeros((len(self.members), 0, len(self.classes_)))]
         for start in range(0, len(x), trainer.BLOCK):
             block = x[start : start + trainer.BLOCK]
-            full = np.zeros((trainer.BLOCK, *self.shape), kind)  # always as many: kernels differ by the batch
+            full = np.zeros((trainer.BLOCK, *self.shape), kind)
             full[: len(block)] = block
-            input_ = self.scale(torch.from_numpy(full).to(self.device))
-            z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]
-            parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, : len(block)])
-        return np.concatenate(parts, axis=1)
+            yield len(block), self.scale(torch.from_numpy(full).to(self.device))
 
     def save(self, weights: Path, card: Path) -> None:
         """Write arrays and card, then drop the checkpoints; of several processes the first alone does."""
