@@ -22,6 +22,8 @@ def small(tmp_path_factory):
         one = {"task": "fake", "dataset": "cifake", "features": "fake-mlp", "run": "fake-mlp"}
         params["maps"] = {"fake-hidden": one, "fake-spectrum": one | {"features": "spectrum"}}
         params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}
+        params["train"]["head"] |= {"epochs": 2, "batch": 32}
+        params["tune"]["fake-head"]["trials"] = 3
         params["train"]["forest"]["trees"] = 5
         for name in ("mlp", "lenet"):
             params["train"][name] |= {"epochs": 2, "batch": 32}

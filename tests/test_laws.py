@@ -104,7 +104,7 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 def test_each_section_exists_and_fits_its_settings_class():
     from stages import embed, evaluate, evaluate_objects, fetch, tsne, weights
-    from whence import backbones, labels, pack
+    from whence import backbones, labels, pack, search
     from whence.estimators.network import recipe
 
     for dataset, section in PARAMS["fetch"].items():
@@ -119,6 +119,8 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(section, weights.Settings, backbones.known(name))
     settings.check(PARAMS["embed"], embed.Settings, "embed")
     settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
+    for name, section in PARAMS["tune"].items():
+        settings.check(section, search.Settings, name)
     for dataset in PARAMS["datasets"]:
         settings.check(PARAMS["leaks"][dataset], backbones.Leaks, dataset)
     for name, section in PARAMS["train"].items():
@@ -178,6 +180,15 @@ def test_runs_name_what_exists(content):
         assert key.endswith(f"-{section['settings']}"), key
         assert f"{section['settings']}_".startswith(f"{section['classifier']}_"), key
         assert section["kind"] == ("network" if hasattr(module, "build") else "classical"), key
+
+
+def test_searches_ask_what_runs_ask_and_name_settings_that_are_written_out():
+    assert PARAMS["searches"].keys() == PARAMS["tune"].keys()
+    for key, about in PARAMS["searches"].items():
+        assert about["dataset"] == PARAMS["tasks"][about["task"]]["dataset"]
+        assert about["features"] in {*PARAMS["features"], *PARAMS["backbones"], "images"}
+        assert f"{about['settings']}_".startswith(f"{about['classifier']}_")
+        assert PARAMS["tune"][key]["space"].keys() <= PARAMS["train"][about["settings"]].keys()
 
 
 @pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])

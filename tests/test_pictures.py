@@ -411,6 +411,7 @@ def test_calibration_bins_of_few_rows_are_left_out():
 RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifier: guess, settings: guess}"
 PARAMS = """
 source: sample
+weights: {}
 tasks:
   fake: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
   empty: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}

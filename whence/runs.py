@@ -73,9 +73,13 @@ def maps() -> dict[str, Map]:
 
 def shown(listed: Mapping[str, Run] | Mapping[str, Map]) -> dict[str, str]:
     """Return how pictures and tables call each entry: what stands on random weights says so."""
-    weights = settings.value("weights")
-    drawn = {name for name, section in weights.items() if section["source"] == "random"}
+    drawn = random_weights()
     return {key: f"{key} (random weights)" if run.features in drawn else key for key, run in listed.items()}
+
+
+def random_weights() -> set[str]:
+    """Return the backbones whose weights are drawn at random."""
+    return {name for name, section in settings.value("weights").items() if section["source"] == "random"}
 
 
 def source() -> str:
