@@ -149,6 +149,7 @@ def _draw(made: optuna.Study, title: str, history: Path, importance: Path, paral
     for path, what, draw in many:
         with plt.style.context("default"), plt.rc_context({"savefig.bbox": "tight"}), replacing(path) as partial:
             axes = draw()
+            axes.set_title("", loc="left")  # where Optuna puts one of its own
             axes.set_title(f"{title}: {what}")
             pictures.save(axes.figure, partial)
 
