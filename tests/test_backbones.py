@@ -254,7 +254,7 @@ class TestEmbed:
         found = self.features(net, x)
         with torch.inference_mode():
             wanted = net.eval()(Scale(*backbones.normalisation(SMALL))(torch.from_numpy(x))).numpy()
-        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.999
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.998
         monkeypatch.setattr(embed, "bf16", lambda _: False)
         np.testing.assert_allclose(self.features(net, x), wanted, rtol=0, atol=1e-4)
 
