@@ -10,7 +10,6 @@ import pandas as pd
 
 from whence import pictures, runs, settings, tables
 from whence.errors import InputError
-from whence.files import replacing
 from whence.stage import run
 from whence.tasks import Task
 
@@ -67,8 +66,7 @@ def main(
         (confusion_picture, _confusions(title, gathered["confusion"], board["official_n"].iat[0])),
         (training_picture, pictures.training(title, gathered["training"])),
     ):
-        with replacing(picture) as partial:
-            pictures.save(figure, partial)
+        pictures.save(figure, picture)
     print(board[["run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]].to_string(index=False))
 
 

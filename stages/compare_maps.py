@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from whence import pictures, runs, tables
-from whence.files import replacing
 from whence.stage import run
 
 SPLITS = ("train", "valid", "test")
@@ -27,18 +26,14 @@ def main(coordinates: Path, figures: Path, summary: Path, panel: Path, folder: P
         records.append({"map": shown[key]} | flat)
     table = pd.DataFrame.from_records(records)
     tables.write_frame(summary, table)
-    _save(panel, _panel(shown, points, table))
+    pictures.save(_panel(shown, points, table), panel)
     for key in listed:
         where = f"{listed[key].dataset} ({runs.source()}); right or wrong: {listed[key].run}, not asked about train"
         title = f"t-SNE of {shown[key]}\n{where}"
         for dimensions, end in ((2, "2d"), (3, "3d")):
-            _save((folder / f"{key}-{end}").with_suffix(panel.suffix), _splits(title, points[key], dimensions))
+            path = (folder / f"{key}-{end}").with_suffix(panel.suffix)
+            pictures.save(_splits(title, points[key], dimensions), path)
     print(table.set_index("map").filter(like="knn").round(3).T.to_string())
-
-
-def _save(path: Path, figure: Any) -> None:
-    with replacing(path) as partial:
-        pictures.save(figure, partial)
 
 
 def _names(table: pd.DataFrame, by: str) -> list[str]:

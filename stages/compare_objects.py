@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from whence import pictures, runs, tables
-from whence.files import replacing
 from whence.names import CATEGORIES
 from whence.stage import run
 
@@ -32,8 +31,7 @@ def main(
         (heat, _heat(title, board)),
         (training_picture, pictures.training(title, curves)),
     ):
-        with replacing(picture) as partial:
-            pictures.save(figure, partial)
+        pictures.save(figure, picture)
     print(_grid(board, "official", "accuracy").round(4).to_string())
 
 

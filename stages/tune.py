@@ -46,12 +46,12 @@ def main(
     learner = Learner(question, section)
     start = learner.begin(name)
     journal = _journal(question, section, learner.content)
-    _work(question, section, learner, journal, start)
     made = search.study(journal, section, start)
+    _work(made, question, section, learner, journal, start)
     finished = [trial for trial in made.trials if trial.state in search.DONE]
     tables.write_csv(trials, _table(finished, section))
     best = made.best_trial
-    content = {"train": {settings_key: _nested(best.params)}}
+    content = {"train": {settings_key: search.changed({}, best.params)}}
     with replacing(chosen) as partial:
         partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     metrics.write(figures, _figures(finished, best))
@@ -74,16 +74,20 @@ def _journal(question: Question, section: search.Settings, content: dict[str, An
 
 
 def _work(
-    question: Question, section: search.Settings, learner: Learner, journal: Path, start: dict[str, search.Value]
+    made: optuna.Study,
+    question: Question,
+    section: search.Settings,
+    learner: Learner,
+    journal: Path,
+    start: dict[str, search.Value],
 ) -> None:
     """Try settings in this process, and in as many others as WHENCE_WORKERS says beside it."""
-    search.study(journal, section, start)  # made once, before others join
     context, count = multiprocessing.get_context("spawn"), int(os.environ.get("WHENCE_WORKERS", "1"))
     beside = [context.Process(target=_join, args=(question, section, journal, start)) for _ in range(count - 1)]
     for process in beside:
         process.start()
     try:
-        search.run(search.study(journal, section, start), section, learner)
+        search.run(made, section, learner)
         for process in beside:
             process.join()
     finally:
@@ -122,18 +126,6 @@ def _figures(finished: list[optuna.trial.FrozenTrial], best: optuna.trial.Frozen
     }
 
 
-def _nested(values: dict[str, search.Value]) -> dict[str, Any]:
-    """Return dotted paths as sections in sections."""
-    nested: dict[str, Any] = {}
-    for path, value in values.items():
-        *outer, last = path.split(".")
-        part = nested
-        for key in outer:
-            part = part.setdefault(key, {})
-        part[last] = value
-    return nested
-
-
 def _draw(made: optuna.Study, title: str, history: Path, importance: Path, parallel: Path) -> None:
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as drawn
@@ -147,11 +139,11 @@ def _draw(made: optuna.Study, title: str, history: Path, importance: Path, paral
         (parallel, "settings", lambda: drawn.plot_parallel_coordinate(made, **told)),
     ]
     for path, what, draw in many:
-        with plt.style.context("default"), plt.rc_context({"savefig.bbox": "tight"}), replacing(path) as partial:
+        with plt.style.context("default"), plt.rc_context({"savefig.bbox": "tight"}):
             axes = draw()
             axes.set_title("", loc="left")  # where Optuna puts one of its own
             axes.set_title(f"{title}: {what}")
-            pictures.save(axes.figure, partial)
+            pictures.save(axes.figure, path)
 
 
 def _or_why_not(draw: Callable[..., Any], made: optuna.Study, evaluator: Any, told: dict[str, Any]) -> Any:

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from whence.files import replacing
+
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -144,6 +146,7 @@ def training(title: str, tables: Tables) -> Any:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write the figure as PNG, byte for byte the same for the same numbers."""
-    figure.savefig(path, format="png", metadata={"Software": None})
+    """Write the figure as PNG, whole or not at all, byte for byte the same for the same numbers."""
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", metadata={"Software": None})
     plt.close(figure)

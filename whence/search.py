@@ -80,13 +80,13 @@ class Settings(Section):
 
 
 def changed(content: dict[str, Any], values: dict[str, Value]) -> dict[str, Any]:
-    """Return a copy of a section with values put at dotted paths."""
+    """Return a copy of a section with values put at dotted paths, in sections of their own where there are none."""
     copy: dict[str, Any] = json.loads(json.dumps(content))
     for path, value in values.items():
         *outer, last = path.split(".")
         part = copy
         for key in outer:
-            part = part[key]
+            part = part.setdefault(key, {})
         part[last] = value
     return copy
 

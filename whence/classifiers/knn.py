@@ -31,13 +31,13 @@ def fit(train: Rows, valid: Rows, settings: Settings) -> Learnt:
     if settings.neighbours > min(settings.rows, len(train.y)):
         kept = min(settings.rows, len(train.y))
         raise InputError(f"{PARAMS}: train.knn.neighbours: got {settings.neighbours} of {kept:,} rows; make it smaller")
-    rows = np.random.default_rng(settings.seed).permutation(len(train.y))[: settings.rows]
-    x = train.x[np.sort(rows)].astype(np.float32)
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(len(train.y))[: settings.rows])
+    x = train.x[rows].astype(np.float32)
     mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
     scale[scale == 0] = 1
     known = ((x - mean) / scale).astype(np.float32)
     count = np.asarray(settings.neighbours)
-    positive = train.y[np.sort(rows)].astype(np.uint8)
+    positive = train.y[rows].astype(np.uint8)
     return {"mean": mean, "scale": scale, "known": known, "positive": positive, "neighbours": count}
 
 
