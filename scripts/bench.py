@@ -16,14 +16,18 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from whence import archive, metrics, settings
+from whence import archive, metrics, neighbours
+from whence.base import settings
 from whence.datasets import cifake
 
 ROUNDS = 3
 WORKERS = 2
 TRAINED = 20_000
 """Most images of the training benchmark."""
+EMBEDDED, TIMED = 10_000, 2_000
+"""Most images that are shown to a backbone for the maps, and for its speed."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -103,13 +107,13 @@ def unpack(source: Path, folder: Path) -> None:
         subprocess.run(["tar", "xf", str(source), "-C", str(folder)], check=True)
 
 
-def recipe(name: str, **changes: Any) -> tuple[ModuleType, Any]:
-    """Return the module of a network, and its section of params.yaml with changes."""
-    module = importlib.import_module(f"whence.classifiers.{name}")
+def recipe(classifier: str, name: str, **changes: Any) -> tuple[ModuleType, Any]:
+    """Return the module of a network, and section train.<name> of params.yaml with changes."""
+    module = importlib.import_module(f"whence.classifiers.{classifier}")
     return module, module.Settings.model_validate(settings.value(f"train.{name}") | changes)
 
 
-def bench_training(source: Path, folder: Path) -> None:
+def bench_training(unpacked: Path, folder: Path) -> None:
     """One epoch of `small` against the plain loop that tutorials show: the same network, optimizer and augmentation."""
     import torch
     import torchvision
@@ -117,8 +121,7 @@ def bench_training(source: Path, folder: Path) -> None:
 
     from whence.estimators.network import trainer
 
-    unpack(source, folder / "unpacked")
-    side = folder / "unpacked" / "train"
+    side = unpacked / "train"
     augmented = v2.Compose(
         [
             v2.PILToTensor(),
@@ -130,7 +133,7 @@ def bench_training(source: Path, folder: Path) -> None:
     )
     files = torchvision.datasets.ImageFolder(str(side), augmented)
     few = torch.randperm(len(files), generator=torch.Generator().manual_seed(0))[:TRAINED].tolist()
-    module, section = recipe("small", epochs=1, optimizer="sgd", learning_rate=0.01, views_at_test=1)
+    module, section = recipe("small", "small", epochs=1, optimizer="sgd", learning_rate=0.01, views_at_test=1)
     images = torch.stack([v2.functional.pil_to_tensor(files.loader(files.samples[k][0])) for k in few])
     data = trainer.Data(images.permute(0, 2, 3, 1).contiguous(), torch.tensor([files.targets[k] for k in few]))
     nothing = trainer.Data(data.images[:1], data.y[:1])
@@ -161,6 +164,52 @@ def bench_training(source: Path, folder: Path) -> None:
     compare(f"training of small, {len(few):,} images", ours, theirs, len(few), "images")
 
 
+def peak() -> Callable[[], float]:
+    """Return what measures the floating-point operations per second of a product of matrices, in the quick format."""
+    import torch
+
+    from whence.estimators.network.device import bf16, device
+
+    where = device()
+    side = 8192 if where.type == "cuda" else 2048
+    matrix = torch.randn(side, side, device=where, dtype=torch.bfloat16 if bf16(where) else torch.float32)
+
+    def product() -> None:
+        for _ in range(20):
+            matrix @ matrix
+        sync()
+
+    product()
+    return lambda: 20 * 2 * side**3 / seconds(product)
+
+
+def sync() -> None:
+    """Wait for the GPU, if there is one."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def share_of_peak(title: str, work: Callable[[], float], count: int, per_image: float) -> None:
+    """Print images per second, and their operations as a share of the peak; `work` returns seconds."""
+    from whence.estimators.network.device import bf16, device
+
+    product, shares = peak(), []
+    work()
+    for _ in range(ROUNDS):
+        most = product()
+        rate = count / work()
+        shares.append((rate * per_image / most, rate, most))
+    share, rate, most = sorted(shares)[ROUNDS // 2]
+    kind = "bf16" if bf16(device()) else "fp32"
+    print(
+        f"{title} on {device().type}: {rate:,.0f} images/s, {share:.0%} of the {most / 1e9:,.0f} GFLOP/s of a {kind} "
+        "matrix product",
+        flush=True,
+    )
+
+
 def bench_peak() -> None:
     """ResNet-18 in training at 32 px, its floating-point operations as a share of the measured matrix-product peak."""
     import torch
@@ -170,8 +219,9 @@ def bench_peak() -> None:
     from whence.estimators.network.device import device, half
 
     where = device()
-    side = 8192 if where.type == "cuda" else 2048
-    module, section = recipe("resnet18", epochs=1, optimizer="sgd", batch=1024 if where.type == "cuda" else 128)
+    module, section = recipe(
+        "resnet18", "resnet18", epochs=1, optimizer="sgd", batch=1024 if where.type == "cuda" else 128
+    )
     net = module.build((32, 32, 3), 1, section).to(where, memory_format=torch.channels_last)
     with FlopCounterMode(display=False) as counter, half(where):
         net(torch.zeros(2, 3, 32, 32, device=where)).sum().backward()
@@ -181,33 +231,115 @@ def bench_peak() -> None:
         torch.randint(256, (count, 32, 32, 3), dtype=torch.uint8, device=where),
         torch.randint(2, (count,), device=where),
     )
-    matrix = torch.randn(side, side, device=where, dtype=torch.bfloat16)
-
-    def sync() -> None:
-        if where.type == "cuda":
-            torch.cuda.synchronize()
-
-    def product() -> None:
-        for _ in range(20):
-            matrix @ matrix
-        sync()
 
     def epoch() -> None:
         movers = optimizers.build("sgd", net, 0.01, 0.0)
         trainer.one_epoch(net, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, movers, 0, 1)
         sync()
 
-    product()
-    epoch()
-    shares = []
-    for _ in range(ROUNDS):
-        peak = 20 * 2 * side**3 / seconds(product)
-        rate = count / seconds(epoch)
-        shares.append((rate * per_image / peak, rate, peak))
-    share, rate, peak = sorted(shares)[ROUNDS // 2]
+    share_of_peak("training of ResNet-18 at 32 px", lambda: seconds(epoch), count, per_image)
+
+
+def bench_networks() -> None:
+    """Training of networks from scratch, and of those that begin with given weights, images of 32×32."""
+    import torch
+
+    from whence.estimators.network import optimizers, trainer
+    from whence.estimators.network.device import device
+
+    where, count = device(), 512
+    data = trainer.Data(
+        torch.randint(256, (count, 32, 32, 3), dtype=torch.uint8, device=where),
+        torch.randint(2, (count,), device=where),
+    )
+    scale = trainer.Scale((127.5,) * 3, (63.75,) * 3)
+    for name, classifier in (
+        *((name, name) for name in ("lenet", "three_block_cnn", "small", "best", "resnet18")),
+        *((name, "transfer") for name in ("transfer_frozen", "transfer", "transfer_resnet18", "transfer_vgg16")),
+    ):
+        frozen = {"frozen_epochs": 0} if classifier == "transfer" else {}
+        module, section = recipe(classifier, name, **frozen)
+        net = module.build((32, 32, 3), 10, section).to(where, memory_format=torch.channels_last)
+        movers = optimizers.build(section.optimizer, net, 1e-4, 0.0)
+
+        def epoch(net: Any = net, section: Any = section, movers: Any = movers) -> None:
+            trainer.one_epoch(net, scale, data, section, 0, 0, movers, 0, 1)
+            sync()
+
+        epoch()
+        rate = count / statistics.median(seconds(epoch) for _ in range(ROUNDS))
+        print(f"training of {name}: {rate:,.0f} images/s, {50_000 / rate:,.0f} s for 50,000", flush=True)
+
+
+def bench_embed(unpacked: Path) -> NDArray[np.float32]:
+    """ResNet-18 and MobileNetV2 at 64 px against the loop that tutorials show; return the features of ResNet-18."""
+    import torch
+    import torchvision
+    from torch.utils.flop_counter import FlopCounterMode
+    from torchvision.transforms import v2
+
+    from stages import embed
+    from whence.estimators.network import backbones, data
+
+    pixels = 64
+    as_published = v2.Compose(
+        [
+            v2.Resize(pixels),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    files = torchvision.datasets.ImageFolder(str(unpacked / "train"), as_published)
+    few = torch.randperm(len(files), generator=torch.Generator().manual_seed(0))[:EMBEDDED].tolist()
+    images = np.stack([np.asarray(files.loader(files.samples[k][0])) for k in few])
+    names: list[backbones.Name] = ["mobilenet_v2", "resnet18"]
+    for name in names:
+        net, scale = backbones.trunk(name).eval(), data.Scale(*backbones.normalisation(name))
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            net(torch.zeros(1, 3, pixels, pixels))
+
+        def ours(net: Any = net, scale: Any = scale) -> float:
+            return seconds(lambda: list(embed.embedded(net, scale, images[:TIMED], pixels)))
+
+        def theirs(net: Any = net) -> float:
+            part = torch.utils.data.Subset(files, few[:TIMED])
+            loader = torch.utils.data.DataLoader(part, batch_size=256, num_workers=WORKERS)
+
+            def loop() -> None:
+                with torch.inference_mode():
+                    for x, _ in loader:
+                        net(x)
+
+            return seconds(loop)
+
+        count = min(TIMED, len(images))
+        share_of_peak(f"extraction by {name} at {pixels} px", ours, count, counter.get_total_flops())
+        compare(f"extraction by {name} at {pixels} px", ours, theirs, count, "images")
+    return np.concatenate(list(embed.embedded(net, scale, images, pixels)))
+
+
+def bench_tsne(x: NDArray[np.float32]) -> None:
+    """The map of features (n, d), principal components included, against scikit-learn's; once each."""
+    from sklearn.manifold import TSNE
+
+    from stages import tsne
+
+    section = settings.load("tsne", tsne.Settings)
+    maps: list[NDArray[Any]] = []
+
+    def ours() -> None:
+        space = neighbours.reduced(x, section.components)
+        maps.append(neighbours.tsne(space, 2, section.perplexity, section.seed))
+
+    def theirs() -> None:
+        maps.append(TSNE(perplexity=section.perplexity, random_state=section.seed, n_jobs=-1).fit_transform(x))
+
+    times = [seconds(ours), seconds(theirs)]
+    trust = [neighbours.trustworthiness(x, drawn, section.neighbours) for drawn in maps]
     print(
-        f"training of ResNet-18 at 32 px on {where.type}: {rate:,.0f} images/s, {share:.0%} of the "
-        f"{peak / 1e9:,.0f} GFLOP/s of a bf16 matrix product",
+        f"t-SNE of {len(x):,} × {x.shape[1]}: {times[0]:.0f} s against {times[1]:.0f}, {times[1] / times[0]:.1f} times "
+        f"as fast; trustworthiness {trust[0]:.4f} against {trust[1]:.4f}",
         flush=True,
     )
 
@@ -233,8 +365,11 @@ def main(data: Path | None) -> None:
             sample = settings.load("fetch.cifake.sample", cifake.Sample)
             archive.write(source, cifake.CONTAINER, cifake.draw(sample))
         bench_pack(source, folder)
-        bench_training(source, folder)
+        unpack(source, folder / "unpacked")
+        bench_training(folder / "unpacked", folder)
         bench_peak()
+        bench_networks()
+        bench_tsne(bench_embed(folder / "unpacked"))
         bench_bootstrap()
         bench_repro(folder)
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from whence import settings
-from whence.errors import InputError
-from whence.files import replacing
-from whence.stage import run
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.base.stage import run
 
-LISTS = ("runs", "object_runs")
+LISTS = ("weights", "runs", "transfers", "object_runs", "object_transfers", "searches", "hidden", "mistakes")
 Edit = tuple[int, int, str]
 """What stands from one place to another is replaced by a text."""
 

@@ -8,10 +8,12 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs, settings, tables
-from whence.errors import InputError
-from whence.stage import run
-from whence.tasks import Task
+from whence import pictures, runs
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.table import tables
+from whence.table.tasks import Task
 
 MIN_BIN = 10
 """A calibration bin of fewer rows shows noise."""
@@ -49,6 +51,7 @@ def main(
     gathered = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
     gathered["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
     shown = runs.shown(listed)
+    board.insert(1, "epochs", [_epochs(gathered["training"][name]) for name in order])
     board["run"] = board["run"].map(shown)
     gathered = {kind: {shown[name]: table for name, table in parts.items()} for kind, parts in gathered.items()}
     tables.write_frame(leaderboard, board)
@@ -80,6 +83,11 @@ def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:
         )
     board = pd.DataFrame.from_records(records)
     return board.sort_values("official_roc_auc", ascending=False, kind="stable", ignore_index=True)
+
+
+def _epochs(training: pd.DataFrame) -> float:
+    """Return how long a run has learnt: passes over the training rows, the mean over its seeds; 0 if it has none."""
+    return round(float(training.groupby("seed")["epoch"].max().mean()), 1)
 
 
 def _title(task: str, question: Task, board: pd.DataFrame) -> str:

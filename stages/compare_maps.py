@@ -7,8 +7,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs, tables
-from whence.stage import run
+from whence import pictures, runs
+from whence.base.stage import run
+from whence.table import tables
 
 SPLITS = ("train", "valid", "test")
 COLOURINGS = {"domain": "by domain", "category": "by category", "right": "by the run's answers: right?"}

@@ -7,9 +7,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs, tables
+from whence import pictures, runs
+from whence.base.stage import run
 from whence.names import CATEGORIES
-from whence.stage import run
+from whence.table import tables
 
 
 def main(
@@ -21,8 +22,9 @@ def main(
     (Almasi): a row per domain and model with F1 by category, accuracy, macro and weighted F1, and epochs.
     """
     listed = runs.of_objects()
-    board = _board(full, listed)
-    curves = {name: pd.read_csv(training / entry.kind / f"{name}.csv") for name, entry in listed.items()}
+    shown = runs.shown(listed)
+    board = _board(full, listed, shown)
+    curves = {shown[name]: pd.read_csv(training / entry.kind / f"{name}.csv") for name, entry in listed.items()}
     tables.write_frame(cross, board)
     tables.write_frame(table, _study(board))
     tables.write_frame(all_training, pd.concat(curves, names=["run"]).reset_index("run"))
@@ -35,13 +37,13 @@ def main(
     print(_grid(board, "official", "accuracy").round(4).to_string())
 
 
-def _board(full: Path, listed: dict[str, runs.ObjectRun]) -> pd.DataFrame:
+def _board(full: Path, listed: dict[str, runs.ObjectRun], shown: dict[str, str]) -> pd.DataFrame:
     """Return a row per run, domain and kind of rows, in the order of params.yaml."""
     records = []
     for name, entry in listed.items():
         content: dict[str, Any] = json.loads((full / f"{name}.json").read_text(encoding="utf-8"))
         epochs = content.pop("epochs")
-        about = {"run": name, "train_on": entry.train_on, "model": entry.settings, "epochs": epochs}
+        about = {"run": shown[name], "train_on": entry.train_on, "model": entry.settings, "epochs": epochs}
         records += [
             about | {"domain": domain, "rows": kind} | figures
             for domain, parts in content.items()

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, curves, metrics, models, rows, settings, tables
-from whence.errors import InputError
-from whence.stage import run
-from whence.tasks import Task
+from whence import arrays, curves, metrics, models
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.table import rows, tables
+from whence.table.tasks import Task
 
 HEADLINE = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "mcc")
 

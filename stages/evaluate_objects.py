@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from whence import arrays, jpeg, metrics, models, multiclass, rows, settings, tables
-from whence.errors import InputError
-from whence.rows import Labels
-from whence.stage import run
-from whence.tasks import Objects
+from whence import arrays, jpeg, metrics, models, multiclass
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.table import rows, tables
+from whence.table.rows import Labels
+from whence.table.tasks import Objects
 
 HEADLINE = ("balanced_accuracy", "mcc")
 DATASETS = ("cinic10", "cifake")

@@ -5,8 +5,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from whence import arrays, settings
-from whence.stage import run
+from whence import arrays
+from whence.base import settings
+from whence.base.stage import run
 
 BLOCK = 1024
 

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import RootModel
 
-from whence import archive, settings
-from whence.files import only_file, replacing
-from whence.stage import run
+from whence import archive
+from whence.base import settings
+from whence.base.files import only_file, replacing
+from whence.base.stage import run
 
 
 class Settings(settings.Section):

@@ -4,8 +4,8 @@ import importlib
 from pathlib import Path
 
 from whence import arrays, models
+from whence.base.stage import run
 from whence.estimators.network.estimator import Estimator
-from whence.stage import run
 
 
 def main(classifier: str, features: Path, weights: Path, card: Path, target: Path) -> None:

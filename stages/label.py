@@ -3,8 +3,10 @@
 import importlib
 from pathlib import Path
 
-from whence import labels, settings, tables
-from whence.stage import run
+from whence import labels
+from whence.base import settings
+from whence.base.stage import run
+from whence.table import tables
 
 
 def main(dataset: str, index: Path, target: Path) -> None:

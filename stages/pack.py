@@ -3,9 +3,9 @@
 import importlib
 from pathlib import Path
 
-from whence import settings
+from whence.base import settings
+from whence.base.stage import run
 from whence.pack import Settings, pack
-from whence.stage import run
 
 
 def main(dataset: str, archive: Path, images: Path, index: Path) -> None:

@@ -3,11 +3,16 @@
 import importlib
 import os
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
-from whence import arrays, rows, settings, tables, tasks
-from whence.stage import run
+from whence import arrays
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.table import rows, tables, tasks
 
 
 def main(
@@ -20,11 +25,13 @@ def main(
     weights: Path,
     card: Path,
     training: Path,
+    start: Annotated[Path | None, typer.Argument()] = None,
 ) -> None:
     """Read `labels` (csv) and `features` (.npy, N×…), row by row the same images; write the model.
 
     `section` says what is asked: tasks.<name> or objects.<name>; `settings_key` how, train.<name>. `training` (csv)
-    gets a line per seed and epoch, as they end; a classical model has one line.
+    gets a line per seed and epoch, as they end; a classical model has one line. `start` holds the weights of a backbone
+    (.safetensors), where the network begins with them.
     """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
@@ -39,7 +46,13 @@ def main(
         columns = {name: np.array(column) for name, column in history.items()}
         tables.write_csv(training, columns)
 
-    model = estimator.Estimator(entry, wanted, log, f"train.{settings_key}").fit(*train, *valid, classes)
+    if hasattr(entry, "begin") != (start is not None):
+        found, lists = ("no weights", "transfers") if start is None else ("weights", "runs")
+        raise InputError(f"{settings.PARAMS}: {classifier} got {found} to begin with; list it under {lists}")
+    tested = [asked.dataset] if isinstance(asked, tasks.Task) else list(settings.value("leaks"))  # objects: on all
+    begun = {"start": entry.begin(start, wanted, tested)} if start else {}
+    model = estimator.Estimator(entry, wanted, log, f"train.{settings_key}", **begun)
+    model.fit(*train, *valid, classes)
     model.save(weights, card)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
         print(f"{classifier}: {len(train[1]):,} rows to learn from, {len(valid[1]):,} to choose by")

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, metrics, neighbours, rows, settings, tables, tasks
-from whence.errors import InputError
-from whence.stage import run
+from whence import arrays, metrics, neighbours
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.table import rows, tables, tasks
 
 SPLITS = ("train", "valid", "test")
 DECIMALS = 3

@@ -16,9 +16,11 @@ import optuna
 import yaml
 from numpy.typing import NDArray
 
-from whence import metrics, pictures, runs, search, settings, tables
-from whence.files import replacing
-from whence.stage import run
+from whence import metrics, pictures, runs, search
+from whence.base import settings
+from whence.base.files import replacing
+from whence.base.stage import run
+from whence.table import tables
 from whence.trials import Learner, Question
 
 

@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from whence import backbones, settings
-from whence.errors import InputError
-from whence.files import only_file
-from whence.stage import run
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.files import only_file
+from whence.base.stage import run
+from whence.estimators.network import backbones
 
 
 class Settings(settings.Section):

@@ -17,10 +17,14 @@ def small(tmp_path_factory):
         params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
         params["runs"] = {key: params["runs"][key] for key in FEW}
         params["object_runs"] = {key: params["object_runs"][key] for key in FEW_OBJECTS}
+        params["transfers"] = {}
         params["embed"]["pixels"] = 32
         params["hidden"] = {"fake-mlp": {"dataset": "cifake", "features": "images", "classifier": "mlp"}}
         one = {"task": "fake", "dataset": "cifake", "features": "fake-mlp", "run": "fake-mlp"}
         params["maps"] = {"fake-hidden": one, "fake-spectrum": one | {"features": "spectrum"}}
+        wrong = {"task": "fake", "dataset": "cifake", "run": "fake-mlp"}
+        params["mistakes"] = {f"fake-mlp-{name}": wrong | {"features": name} for name in ("fake-mlp", "spectrum")}
+        params["distances"]["neighbours"] = 3
         params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}
         params["train"]["head"] |= {"epochs": 2, "batch": 32}
         params["tune"]["fake-head"]["trials"] = 3

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from whence import archive
 from whence.archive import members, write
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 FILES = [("train/cat/1.png", bytes(range(256)) * 5), ("b/empty", b""), ("a/z.png", b"z" * 512), ("README.md", b"hello")]
 SMALL = [("a.png", b"\1\2\3" * 50), ("b.png", b"hello")]

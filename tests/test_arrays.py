@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whence.arrays import read, write_blocks
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 
 def blocks(counts, row, dtype):

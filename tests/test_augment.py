@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import check
 from whence.estimators.network import augment as module
 from whence.estimators.network.augment import GREY, augment, cutout, jitter, mirror, shift, warp
 from whence.estimators.network.data import Scale
-from whence.settings import check
 
 NOTHING = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
 EACH = {"flip": True, "shift": 2, "rotate": 15.0, "zoom": 0.2, "shear": 0.2, "jitter": 0.3, "cutout": 3}

@@ -12,12 +12,14 @@ import yaml
 from torch import nn
 
 from stages import embed, weights
-from whence import backbones, settings
-from whence.errors import InputError
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.estimators.network import backbones
 from whence.estimators.network.data import Scale
 
 SMALL = "resnet18"
 WIDTHS = {"resnet18": 512, "resnet50": 2048, "vgg16": 512, "mobilenet_v2": 1280}
+BLOCKS = {"resnet18": 5, "resnet50": 5, "vgg16": 5, "mobilenet_v2": 19}
 SECTION = {"source": "random", "file": "mine", "sha256": None, "trained_on": "imagenet", "seed": 0}
 
 
@@ -60,6 +62,15 @@ class TestEveryBackbone:
             net = backbones.trunk(name).eval()
             for pixels in (32, 64, 96, 224):
                 assert net(torch.zeros(2, 3, pixels, pixels)).shape == (2, WIDTHS[name])
+        assert backbones.WIDTH[name] == WIDTHS[name]
+
+    def test_its_blocks_one_after_another_are_the_trunk(self, name):
+        net, x = backbones.trunk(name).eval(), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+        blocks = backbones.blocks(name, net)
+        assert len(blocks) == BLOCKS[name]
+        with torch.inference_mode():
+            torch.testing.assert_close(blocks(x).mean((2, 3)), net(x))
+        assert {id(p) for p in blocks.parameters()} == {id(p) for p in net.parameters()}
 
     def test_its_part_of_the_published_state_dict_is_its_own(self, name):
         with torch.device("meta"):

@@ -24,10 +24,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
-from whence import models, settings
+from whence import models
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.classifiers import boosting, forest, guess, logistic, majority
-from whence.errors import InputError
-from whence.rows import Rows
+from whence.table.rows import Rows
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(p.stem for p in (ROOT / "whence" / "classifiers").glob("*.py") if "\ndef score(" in p.read_text())

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from whence import curves
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 ALL = 10**9
 CLOSE = {"abs": 0.51e-6, "rel": 0}

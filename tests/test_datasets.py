@@ -19,10 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from whence import scenes
+from whence.base.errors import InputError
+from whence.base.settings import check
 from whence.datasets import cifake, cinic10
-from whence.errors import InputError
 from whence.names import CATEGORIES, Name
-from whence.settings import check
 
 SAMPLES = {
     cinic10: cinic10.Sample(cifar=20, imagenet=70, seed=1),

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from whence.base.errors import InputError
 from whence.decode import decode, decode_batch
-from whence.errors import InputError
 from whence.pack import Settings
 
 SIDE = 16

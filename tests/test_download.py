@@ -23,8 +23,8 @@ import pytest
 import tqdm
 
 from whence import download as module
+from whence.base.errors import InputError
 from whence.download import download
-from whence.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 BODY = random.Random(0).randbytes(300_000)

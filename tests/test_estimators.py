@@ -16,8 +16,8 @@ from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 from threadpoolctl import threadpool_limits
 
-from whence import settings
-from whence.errors import InputError
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.estimators.network import trainer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,8 +36,9 @@ QUICK = {
     "best": {"widths": [8, 16]},
     "resnet18": {"seeds": [0], "epochs": 1},
     "knn": {"neighbours": 3},
+    "transfer": {"pixels": 32, "seeds": [0]},
 }
-LARGE = ("resnet18",)
+LARGE = ("resnet18", "transfer")
 AGAIN = "run dvc repro to train it again"
 
 
@@ -289,6 +290,9 @@ class TestFiles:
         x = fitted.data.x
         if fitted.name in FEATURES:
             assert about["preprocessing"] == {"mean": [], "std": []}
+            return
+        if hasattr(ENTRIES[fitted.name], "scale"):
+            assert about["preprocessing"]["mean"] == pytest.approx([123.675, 116.28, 103.53])
             return
         np.testing.assert_allclose(about["preprocessing"]["mean"], x.mean((0, 1, 2)), rtol=1e-6)
         np.testing.assert_allclose(about["preprocessing"]["std"], x.std((0, 1, 2)), rtol=1e-6)

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from matplotlib.colors import rgb_to_hsv
 from scipy import stats
 
-from whence import settings
+from whence.base import settings
 from whence.features import colour, pixels, spectrum
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from whence import labels, rows, settings, tables
+from whence import labels
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.datasets import cifake, cinic10
-from whence.errors import InputError
 from whence.names import CATEGORIES, Name
+from whence.table import rows, tables
 
 DOMAINS = ("a", "b")
 OWN_VALID, CARVED = ("train", "valid", "test"), ("train", "test")

@@ -9,17 +9,21 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from whence import settings
-from whence.runs import Map, ObjectRun, Run
-from whence.tasks import Objects, Task
+from whence.base import settings
+from whence.runs import Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.table.tasks import Objects, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = settings.read(ROOT / "params.yaml")
+LISTS = ("runs", "transfers", "object_runs", "object_transfers")
 STUDY = settings.read(ROOT / "study.yaml")
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
-UNITS = sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__")
+UNITS = [
+    *(ROOT / "whence" / folder for folder in ("base", "table")),
+    *sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__"),
+]
 """Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together.
 
 A stage that trains nothing may name the files that it needs.
@@ -103,9 +107,9 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import embed, evaluate, evaluate_objects, fetch, tsne, weights
-    from whence import backbones, labels, pack, search
-    from whence.estimators.network import recipe
+    from stages import embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
+    from whence import labels, pack, search
+    from whence.estimators.network import backbones, recipe
 
     for dataset, section in PARAMS["fetch"].items():
         module = importlib.import_module(f"whence.datasets.{dataset}")
@@ -119,6 +123,7 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(section, weights.Settings, backbones.known(name))
     settings.check(PARAMS["embed"], embed.Settings, "embed")
     settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
+    settings.check(PARAMS["distances"], mistakes.Settings, "distances")
     for name, section in PARAMS["tune"].items():
         settings.check(section, search.Settings, name)
     for dataset in PARAMS["datasets"]:
@@ -158,33 +163,39 @@ def test_every_dataset_is_switched_on_in_every_section():
 
 
 def all_runs(content):
-    return [*content["runs"].values(), *content["object_runs"].values()]
+    return [run for section in LISTS for run in content[section].values()]
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])
 def test_runs_name_what_exists(content):
-    assert list(PARAMS["weights"]) == PARAMS["backbones"]
+    assert set(PARAMS["backbones"]) <= content["weights"].keys()
     datasets_, extractors = set(PARAMS["fetch"]), {*PARAMS["features"], *PARAMS["backbones"], "images"}
-    for key, section in content["runs"].items():
-        run = settings.check(section, Run, key)
+    for key, section in (content["runs"] | content["transfers"]).items():
+        run = settings.check(section, Transfer if "weights" in section else Run, key)
         assert run.dataset == PARAMS["tasks"][run.task]["dataset"], key
         assert run.dataset in datasets_, key
         assert run.features in extractors, key
         assert key.startswith(f"{run.task}-"), key
-    for key, section in content["object_runs"].items():
-        run = settings.check(section, ObjectRun, key)
+    for key, section in (content["object_runs"] | content["object_transfers"]).items():
+        run = settings.check(section, ObjectTransfer if "weights" in section else ObjectRun, key)
         assert run.dataset == PARAMS["objects"][run.train_on]["dataset"], key
         assert key.startswith(f"objects-{run.train_on}-"), key
-    for key, section in {**content["runs"], **content["object_runs"]}.items():
+    for key, section in [pair for name in LISTS for pair in content[name].items()]:
         module = importlib.import_module(f"whence.classifiers.{section['classifier']}")
         assert key.endswith(f"-{section['settings']}"), key
         assert f"{section['settings']}_".startswith(f"{section['classifier']}_"), key
         assert section["kind"] == ("network" if hasattr(module, "build") else "classical"), key
+        assert hasattr(module, "begin") == ("weights" in section), key
+        if "weights" in section:
+            assert section["weights"] in content["weights"], key
+            assert section["weights"] == PARAMS["train"][section["settings"]]["backbone"], key
+            assert key.endswith(f"-{section['weights']}-{section['settings']}"), key
 
 
 def test_searches_ask_what_runs_ask_and_name_settings_that_are_written_out():
-    assert PARAMS["searches"].keys() == PARAMS["tune"].keys()
-    for key, about in PARAMS["searches"].items():
+    assert PARAMS["searches"].items() <= STUDY["searches"].items()
+    assert STUDY["searches"].keys() == PARAMS["tune"].keys()
+    for key, about in STUDY["searches"].items():
         assert about["dataset"] == PARAMS["tasks"][about["task"]]["dataset"]
         assert about["features"] in {*PARAMS["features"], *PARAMS["backbones"], "images"}
         assert f"{about['settings']}_".startswith(f"{about['classifier']}_")
@@ -194,8 +205,9 @@ def test_searches_ask_what_runs_ask_and_name_settings_that_are_written_out():
 @pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
 def test_maps_and_hidden_layers_are_those_of_runs(content):
     for key, about in content["hidden"].items():
-        assert about == {name: content["runs"][key][name] for name in ("dataset", "features", "classifier")}
-        assert content["runs"][key]["kind"] == "network"
+        run = (content["runs"] | content["transfers"])[key]
+        assert about == {name: run[name] for name in ("dataset", "features", "classifier")}
+        assert run["kind"] == "network"
     for key, section in content["maps"].items():
         about = settings.check(section, Map, key)
         assert key.startswith(f"{about.task}-")
@@ -204,9 +216,24 @@ def test_maps_and_hidden_layers_are_those_of_runs(content):
         assert about.features in {*PARAMS["features"], *content["backbones"], *content["hidden"]}
 
 
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_mistakes_are_those_of_runs_in_spaces_of_their_dataset(content):
+    seen = set()
+    for key, section in content["mistakes"].items():
+        about = settings.check(section, Mistake, key)
+        assert content["runs"][about.run]["task"] == about.task
+        assert about.dataset == PARAMS["tasks"][about.task]["dataset"]
+        assert key.startswith(f"{about.run}-")
+        assert about.features in {*PARAMS["features"], *content["backbones"], *content["hidden"]}
+        if about.features in content["hidden"]:
+            assert content["hidden"][about.features]["dataset"] == about.dataset
+        assert (about.run, about.features) not in seen
+        seen.add((about.run, about.features))
+
+
 def test_the_study_holds_every_classifier_and_the_default_runs():
     assert {run["settings"] for run in all_runs(STUDY)} == set(PARAMS["train"])
-    for section in ("runs", "object_runs"):
+    for section in LISTS:
         assert PARAMS[section].items() <= STUDY[section].items()
 
 

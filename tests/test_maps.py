@@ -9,8 +9,8 @@ import yaml
 from threadpoolctl import threadpool_limits
 
 from stages import compare_maps, tsne
-from whence import rows, tables
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.table import rows, tables
 
 COUNT = 90
 SETTINGS = {"rows": 20, "perplexity": 5.0, "components": 4, "neighbours": 3, "seed": 0}

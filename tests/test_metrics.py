@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from whence import metrics
-from whence.errors import InputError
-from whence.settings import check
+from whence.base.errors import InputError
+from whence.base.settings import check
 
 QUICK = metrics.Settings(resamples=0, confidence=0.95, ece_bins=15, seed=0)
 CLOSE = {"abs": 0.51 * 10**-metrics.DECIMALS, "rel": 0}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from whence import models
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 LEARNT = {
     "weights": np.arange(3.0),

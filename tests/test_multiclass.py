@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from whence import metrics, multiclass
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 QUICK = metrics.Settings(resamples=0, confidence=0.95, ece_bins=15, seed=0)
 CLOSE = {"abs": 0.51 * 10**-metrics.DECIMALS, "rel": 0}

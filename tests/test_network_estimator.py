@@ -15,10 +15,10 @@ from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 from torch import nn
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import check
 from whence.estimators.network import data, estimator, progress, recipe, trainer
 from whence.estimators.network.estimator import Estimator
-from whence.settings import check
 
 STILL = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
 SECTION = {

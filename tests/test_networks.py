@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from whence import settings
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.classifiers import dense_grey, head
-from whence.errors import InputError
 from whence.estimators.network import estimator
 from whence.estimators.network.augment import GREY
 
@@ -40,6 +40,7 @@ COUNTS = [
     ("wildlife_cnn", 128, 10, 175_178),
     ("small", 32, 1, 294_817),
     ("best", 32, 1, 1_972_769),
+    ("transfer", 32, 10, 2_270_794),
 ]
 SMALLEST = {
     "minimal_cnn": 4,
@@ -137,8 +138,10 @@ class TestEveryNetwork:
         assert not all(torch.equal(one[key], other[key]) for key in one)
 
     def test_every_weight_learns(self, name):
-        net = network(name, outputs=3).train()
-        net(images()).square().sum().backward()
+        net = network(name, outputs=3)
+        if hasattr(net, "begin_epoch"):
+            net.begin_epoch(99)  # a transfer's first epochs are over
+        net.train()(images()).square().sum().backward()
         learning = [weight for weight in net.parameters() if weight.requires_grad]
         assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in learning)
 
@@ -268,3 +271,12 @@ class TestHead:
         x, y = np.zeros((8, 40), np.float32), np.array(["a", "b"] * 4)
         with pytest.raises(InputError, match=r"^params.yaml: train.lenet: does not fit features of 40: "):
             estimator.Estimator(NETWORKS["lenet"], section("lenet")).fit(x, y, x, y)
+
+
+def test_the_searched_network_has_the_size_of_its_settings():
+    """A 5×5 network of 8 and 16 filters and 32 units, counted by hand: what is left of 32 pixels is 5×5."""
+    net = network("tuned_cnn", device="meta", first_filters=8, second_filters=16, kernel=5, dense=32)
+    by_hand = (3 * 25 * 8 + 8) + (8 * 25 * 16 + 16) + (16 * 5 * 5 * 32 + 32) + (32 + 1)
+    assert estimator.parameters(net) == by_hand
+    with pytest.raises(ValueError, match="expected 16 pixels or more"):
+        network("tuned_cnn", (15, 15, 3), device="meta", kernel=5)

@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from stages import compare_objects, evaluate_objects
-from whence import jpeg, metrics, models, multiclass, rows, settings, tables
+from whence import jpeg, metrics, models, multiclass
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.datasets import cifake, cinic10
-from whence.errors import InputError
 from whence.names import CATEGORIES, Name
+from whence.table import rows, tables
 
 SPLITS = {"cinic10": ("train", "valid", "test"), "cifake": ("train", "test")}
 DOMAINS = ("cifar", "imagenet", "fake", "real")
@@ -22,6 +24,7 @@ COUNT = 4
 """Images per split, domain and category."""
 PARAMS = {
     "source": "sample",
+    "weights": {},
     "cross": {"jpeg_quality": {"cifake": 75}},
     "evaluate": {"metrics": {"resamples": 0, "confidence": 0.95, "ece_bins": 15, "seed": 0}},
     "objects": {
@@ -399,7 +402,9 @@ def listed(tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     names = list(RUNS)[: getattr(request, "param", 3)]
     Path("params.yaml").write_text(
-        yaml.safe_dump(PARAMS | {"object_runs": {name: RUNS[name] for name in names}}, sort_keys=False)
+        yaml.safe_dump(
+            PARAMS | {"object_runs": {name: RUNS[name] for name in names}, "object_transfers": {}}, sort_keys=False
+        )
     )
     gathered(names)
     return names

@@ -22,7 +22,7 @@ from PIL import Image
 
 from whence import arrays, pack
 from whence.archive import write
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 SIDE = 4

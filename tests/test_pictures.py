@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from stages import compare, compare_objects
 from whence import pictures
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 METRICS = ("roc_auc", "balanced_accuracy")
 
@@ -412,6 +412,7 @@ RUN = "{task: fake, dataset: cifake, features: colour, kind: classical, classifi
 PARAMS = """
 source: sample
 weights: {}
+transfers: {}
 tasks:
   fake: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
   empty: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
@@ -455,6 +456,7 @@ def test_the_leaderboard_and_the_gathered_tables(folder):
     board = pd.read_csv(written["leaderboard.csv"])
     assert board["run"].tolist() == ["best", "worse", "worst"]
     assert board["official_roc_auc"].tolist() == [0.9, 0.8, 0.7]
+    assert board["epochs"].tolist() == [12.0, 12.0, 0.0]
     assert {f"{rows}_n" for rows in ("valid", "official", "clean")} <= set(board.columns)
     roc = pd.read_csv(written["roc.csv"])
     assert roc.columns.tolist() == ["run", "fpr", "tpr"]

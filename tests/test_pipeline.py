@@ -16,9 +16,9 @@ import pytest
 import yaml
 from repositories import FEW, commit, edit, fresh, run
 
-from whence import rows
+from whence.base.settings import load
 from whence.features import spectrum
-from whence.settings import load
+from whence.table import rows
 
 pytestmark = pytest.mark.pipeline
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from whence import arrays, labels, metrics, rows, settings
+from whence import arrays, labels, metrics
+from whence.base import settings
 from whence.classifiers import logistic, small
 from whence.datasets import cifake, cinic10
 from whence.estimators.network.estimator import Estimator
 from whence.features import colour, spectrum
 from whence.pack import Settings, pack
+from whence.table import rows
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 pytestmark = [

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence import rows, tables
-from whence.errors import InputError
-from whence.rows import Labels
+from whence.base.errors import InputError
+from whence.table import rows, tables
+from whence.table.rows import Labels
 
 HERE = Path("data/x/images.npy")
 SPLITS = ("train", "valid", "test", "unused")

@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from stages import tune
-from whence import models, rows, search, settings, tables
+from whence import models, search
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.settings import check
 from whence.classifiers import head
-from whence.errors import InputError
 from whence.estimators.network.estimator import Estimator
-from whence.settings import check
+from whence.table import rows, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = settings.value("train.head", ROOT / "params.yaml") | {"epochs": 4, "batch": 16}

@@ -8,8 +8,8 @@ import pytest
 from pydantic import Field
 from ruamel.yaml import YAML
 
-from whence import settings
-from whence.errors import InputError
+from whence.base import settings
+from whence.base.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOD = {

@@ -18,10 +18,12 @@ import pytest
 import yaml
 
 from stages import evaluate, fetch, label, pack, train
-from whence import curves, metrics, models, rows, settings, stage, tables
+from whence import curves, metrics, models
 from whence.archive import kind, members, write
-from whence.errors import InputError
-from whence.files import replacing
+from whence.base import settings, stage
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.table import rows, tables
 
 ROOT = Path(__file__).parents[1]
 FETCH = ("cinic10", "data/local/cinic10", "data/cinic10/archive")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from whence.errors import InputError
-from whence.tables import read_csv, write_csv
+from whence.base.errors import InputError
+from whence.table.tables import read_csv, write_csv
 
 
 def test_bytes(tmp_path):

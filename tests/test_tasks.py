@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence import runs, settings, tasks
-from whence.errors import InputError
-from whence.rows import Labels
-from whence.tasks import Objects, Task
+from whence import runs
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.table import tasks
+from whence.table.rows import Labels
+from whence.table.tasks import Objects, Task
 
 CONTENT = {"dataset": "cifake", "question": "?", "label": "domain", "negative": "real", "positive": "fake"}
 OBJECTS = {"dataset": "cifake", "label": "category", "domains": {"real": 1.0}, "seed": 0}
@@ -35,7 +37,12 @@ def labels(*domains, **columns):
 def params(tmp_path, monkeypatch):
     """Write params.yaml into an empty folder, and stand in it."""
     monkeypatch.chdir(tmp_path)
-    return (tmp_path / "params.yaml").write_text
+
+    def write(content):
+        none = (f"{name}: {{}}\n" for name in ("transfers", "object_transfers") if f"{name}:" not in content)
+        (tmp_path / "params.yaml").write_text("".join([content.rstrip(), "\n", *none]))
+
+    return write
 
 
 def test_the_target_by_hand():
@@ -237,7 +244,7 @@ def test_runs_keep_their_order(params):
         ("runs: {a: guess}", "params.yaml: runs.a: got 'guess': Input should be a valid dictionary or instance of Run"),
         ("runs: {}", "params.yaml: runs: got {}: Dictionary should have at least 1 item after validation, not 0"),
         ("runs: [a]", "params.yaml: runs: got ['a']: Input should be a valid dictionary"),
-        ("tasks: {}", "params.yaml: 'runs' is missing: the top level holds tasks"),
+        ("tasks: {}", "params.yaml: 'runs' is missing: the top level holds tasks, transfers, object_transfers"),
     ],
 )
 def test_malformed_runs_are_refused(params, content, expected):
@@ -271,6 +278,18 @@ def test_runs_of_objects_keep_their_order_and_are_refused_alike(params):
         "params.yaml: object_runs.b.train_on: missing; add it",
         "params.yaml: object_runs.b.task: unknown key; known ones: train_on, dataset, kind, classifier, settings",
     ]
+
+
+def test_transfers_stand_beside_the_runs_and_random_weights_are_named(params):
+    transfer = RUN[:-1] + ", weights: WEIGHTS}"
+    listed = {"c": transfer.replace("WEIGHTS", "vgg16"), "d": transfer.replace("WEIGHTS", "resnet18")}
+    weights = "weights: {vgg16: {source: local}, resnet18: {source: random}}"
+    params(f"{weights}\nruns: {{a: {RUN}}}\ntransfers:\n" + "".join(f"  {k}: {v}\n" for k, v in listed.items()))
+    assert list(runs.of_task("fake")) == ["a", "c", "d"]
+    assert runs.shown(runs.of_task("fake")) == {"a": "a", "c": "c", "d": "d (random weights)"}
+    params(f"{weights}\nruns: {{a: {RUN}}}\ntransfers: {{c: {RUN}}}")
+    with pytest.raises(InputError, match=r"^params\.yaml: transfers\.c\.weights: missing; add it$"):
+        runs.of_task("fake")
 
 
 @pytest.mark.parametrize(

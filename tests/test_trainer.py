@@ -19,11 +19,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import check
 from whence.estimators.network import device, progress, trainer
 from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.recipe import Settings
-from whence.settings import check
 
 SCALE = Scale((128.0, 120.0, 130.0), (60.0, 50.0, 70.0))
 STILL = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 from whence.tarstream import regular_files
 
 READABLE = ".zip, .tar, .tar.gz or .tar.xz"

@@ -1,6 +1,6 @@
 """What a picture of a classifier's scores needs, as short tables of numbers; drawing them is somebody else's work.
 
-Every table is a dictionary of columns of one length, finite, rounded to 6 decimals, as `whence.tables` writes it.
+Every table is a dictionary of columns of one length, finite, rounded to 6 decimals, as `whence.table.tables` writes it.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 from whence.metrics import DECIMALS, bin_of, check
 
 Floats = NDArray[np.float64]

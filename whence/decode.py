@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from whence.errors import InputError
-from whence.files import replacing
+from whence.base.errors import InputError
+from whence.base.files import replacing
 
 if TYPE_CHECKING:
     from requests import Response

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import PARAMS, Section
 from whence.names import Name
-from whence.rows import Labels
-from whence.settings import PARAMS, Section
-from whence.tables import Strings, read_csv
+from whence.table.rows import Labels
+from whence.table.tables import Strings, read_csv
 
 SHOWN = 10
 

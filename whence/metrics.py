@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.errors import InputError
-from whence.files import replacing
-from whence.settings import Section
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.base.settings import Section
 
 Floats = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 
-from whence.errors import InputError
-from whence.files import replacing
-from whence.settings import Section, check
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.base.settings import Section, check
 
 Learnt = dict[str, NDArray[Any]]
 COLUMNS = ("seed", "epoch", "learning_rate", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")

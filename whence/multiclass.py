@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 from whence.metrics import Floats, Settings, bin_of, interval, plain
 
 NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "mcc", "log_loss", "ece")

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from whence.archive import members
 from whence.arrays import write_blocks
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.base.settings import Section
 from whence.decode import Decoded, decode_batch
-from whence.errors import InputError
-from whence.files import replacing
-from whence.settings import Section
 
 BATCH = 256
 BATCH_BYTES = 1 << 24

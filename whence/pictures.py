@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from whence.files import replacing
+from whence.base.files import replacing
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from whence import settings
+from whence.base import settings
 
 Kind = Literal["classical", "network"]
 SOURCES = {"sample": "drawn sample, not real data", "local": "local data", "published": "published data"}
@@ -35,6 +35,18 @@ class ObjectRun(settings.Section):
     settings: str
 
 
+class Transfer(Run):
+    """One entry of section transfers: a run that begins with the weights of a backbone."""
+
+    weights: str
+
+
+class ObjectTransfer(ObjectRun):
+    """One entry of section object_transfers, the same for the ten categories."""
+
+    weights: str
+
+
 class Map(settings.Section):
     """One entry of section maps: t-SNE of some features, and the run whose answers it shows."""
 
@@ -48,6 +60,19 @@ class Maps(RootModel[Annotated[dict[str, Map], Field(min_length=1)]]):
     """Section maps."""
 
 
+class Mistake(settings.Section):
+    """One entry of section mistakes: the test rows that a run gets wrong, looked at in the space of some features."""
+
+    task: str
+    dataset: str
+    run: str
+    features: str
+
+
+class Mistakes(RootModel[Annotated[dict[str, Mistake], Field(min_length=1)]]):
+    """Section mistakes."""
+
+
 class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
 
@@ -56,14 +81,23 @@ class ObjectRuns(RootModel[Annotated[dict[str, ObjectRun], Field(min_length=1)]]
     """Section object_runs."""
 
 
+class Transfers(RootModel[dict[str, Transfer]]):
+    """Section transfers."""
+
+
+class ObjectTransfers(RootModel[dict[str, ObjectTransfer]]):
+    """Section object_transfers."""
+
+
 def of_task(task: str) -> dict[str, Run]:
-    """Return the task's runs, in the order of params.yaml; raises InputError if a run is malformed."""
-    return {key: run for key, run in settings.load("runs", Runs).root.items() if run.task == task}
+    """Return the task's runs and transfers, in the order of params.yaml; raises InputError if one is malformed."""
+    listed = settings.load("runs", Runs).root | settings.load("transfers", Transfers).root
+    return {key: run for key, run in listed.items() if run.task == task}
 
 
 def of_objects() -> dict[str, ObjectRun]:
-    """Return the runs of section object_runs, in the order of params.yaml; raises InputError if one is malformed."""
-    return settings.load("object_runs", ObjectRuns).root
+    """Return all of object_runs and object_transfers, in the order of params.yaml; raises InputError as `of_task`."""
+    return settings.load("object_runs", ObjectRuns).root | settings.load("object_transfers", ObjectTransfers).root
 
 
 def maps() -> dict[str, Map]:
@@ -71,10 +105,17 @@ def maps() -> dict[str, Map]:
     return settings.load("maps", Maps).root
 
 
-def shown(listed: Mapping[str, Run] | Mapping[str, Map]) -> dict[str, str]:
+def mistakes() -> dict[str, Mistake]:
+    """Return section mistakes, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("mistakes", Mistakes).root
+
+
+def shown(listed: Mapping[str, settings.Section]) -> dict[str, str]:
     """Return how pictures and tables call each entry: what stands on random weights says so."""
     drawn = random_weights()
-    return {key: f"{key} (random weights)" if run.features in drawn else key for key, run in listed.items()}
+    # The features may be those of a run, whose name holds the backbone that it stands on.
+    uses = {key: f"{getattr(entry, 'features', '')}-{getattr(entry, 'weights', '')}" for key, entry in listed.items()}
+    return {key: f"{key} (random weights)" if drawn & {*used.split("-")} else key for key, used in uses.items()}
 
 
 def random_weights() -> set[str]:

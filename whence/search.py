@@ -8,7 +8,7 @@ from typing import Any, Literal
 import optuna
 from pydantic import Field, model_validator
 
-from whence.settings import Section
+from whence.base.settings import Section
 
 Value = Any
 """Of a setting: a number, a text, a truth or nothing."""

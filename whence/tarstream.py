@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 BLOCK = 512
 CHUNK = 1 << 20

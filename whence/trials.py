@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from whence import arrays, rows, search, settings, tasks
-from whence.errors import InputError
+from whence import arrays, search
+from whence.base import settings
+from whence.base.errors import InputError
 from whence.estimators.network.estimator import Estimator
+from whence.table import rows, tasks
 
 
 class Question(NamedTuple):

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from whence.base.settings import Section
 from whence.estimators.classical.trees import Tree, join, total
 from whence.models import Learnt
-from whence.rows import Rows
-from whence.settings import Section
+from whence.table.rows import Rows
 
 
 class Settings(Section):

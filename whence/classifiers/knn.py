@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import PARAMS, Section
 from whence.models import Learnt
-from whence.rows import Rows
-from whence.settings import PARAMS, Section
+from whence.table.rows import Rows
 
 BLOCK = 256
 """Rows whose distances to all that are known are held at once."""

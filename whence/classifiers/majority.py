@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from whence.base.settings import Section
 from whence.models import Learnt
-from whence.rows import Rows
-from whence.settings import Section
+from whence.table.rows import Rows
 
 
 class Settings(Section):

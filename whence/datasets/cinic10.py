@@ -15,9 +15,9 @@ from PIL import Image, ImageChops, ImageDraw
 from pydantic import Field
 
 from whence import scenes
+from whence.base.settings import Section
 from whence.names import CATEGORIES, Name
 from whence.scenes import Tile
-from whence.settings import Section
 
 PIXELS = 32
 SUFFIX = ".png"

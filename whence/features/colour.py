@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.settings import Section
+from whence.base.settings import Section
 
 
 class Settings(Section):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.settings import Section
+from whence.base.settings import Section
 
 LUMA = (0.299, 0.587, 0.114)
 """Rec. ITU-R BT.601 weights of red, green and blue."""

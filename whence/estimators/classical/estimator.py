@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whence import models
-from whence.errors import InputError
-from whence.rows import Rows
-from whence.settings import PARAMS, Section, check
+from whence.base.errors import InputError
+from whence.base.settings import PARAMS, Section, check
+from whence.table.rows import Rows
 
 
 class Estimator(models.Model):

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from whence.base.settings import Section
 from whence.estimators.network.data import Scale
-from whence.settings import Section
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""

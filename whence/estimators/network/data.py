@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 BLOCK = 4096
 """Images that are counted at once: counting takes eight bytes for each of theirs."""

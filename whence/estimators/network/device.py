@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 # MKL's products of matrices depend on where in memory a row begins, and so on the row's place in a batch, unless it is
 # told otherwise before the first of them; it costs nothing (its guide calls it conditional numerical reproducibility).

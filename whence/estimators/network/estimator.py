@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whence import models
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.settings import PARAMS, check
 from whence.estimators.network import data, progress, trainer
 from whence.estimators.network.device import device, drawing, processes
 from whence.estimators.network.recipe import Settings
 from whence.models import History
-from whence.settings import PARAMS, check
 
 SHOWN = 2000
 """Training images, evenly spaced, that a network may look at before it learns, for a fixed first layer."""
@@ -39,12 +39,16 @@ class Estimator(models.Model):
         settings: Settings,
         log: Callable[[History], None] | None = None,
         section: str | None = None,
+        start: nn.Module | None = None,
     ) -> None:
-        """Take the module and its settings; messages name `section`, train.<classifier> if none is given."""
+        """Take the module and its settings; messages name `section`, train.<classifier> if none is given.
+
+        Every member begins with the weights of `start`, where it is given, as the network's `begin` takes them over.
+        """
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
         self.name = entry.__name__.rpartition(".")[2]
         self.section = f"{PARAMS}: {section or f'train.{self.name}'}"
-        self.device = device()
+        self.device, self.start = device(), start
         self.checkpoints: list[Path] = []
         self.writes = True
 
@@ -61,10 +65,11 @@ class Estimator(models.Model):
         data.check(splits, self.classes_, self.section)
         self.shape = list(x.shape[1:])
         self._build("meta")  # refused before any work
-        self.scale = data.measure(x)
+        self.scale = self.entry.scale(self.settings) if hasattr(self.entry, "scale") else data.measure(x)
         train, valid = (data.load(*split, self.classes_, self.device) for split in splits)
         about = [self.name, self.classes_.tolist()]
-        key = progress.key(self.settings, [Path(self.entry.__file__ or "")], about, [*train, *valid])
+        given = self.start.state_dict().values() if self.start else ()
+        key = progress.key(self.settings, [Path(self.entry.__file__ or "")], about, [*train, *valid, *given])
         rank, world = processes(self.device)
         self._check_batch(len(y), world)
         self.writes = rank == 0
@@ -72,6 +77,8 @@ class Estimator(models.Model):
         self.members, past = [], progress.nothing()
         for seed, checkpoint in zip(self.settings.seeds, self.checkpoints, strict=True):
             net, report = self._build(self.device, seed), _after(past, self.log)
+            if self.start is not None:
+                net.begin(self.start)
             if hasattr(net, "prepare"):
                 net.prepare(self.scale(train.images[:: math.ceil(len(y) / SHOWN)]))
             history = trainer.train(

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules by name. What PyTorch has is PyTorch's; Muon for filters is here."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -43,12 +43,22 @@ def build(name: Optimizer, net: nn.Module, learning_rate: float, weight_decay: f
 
     sgd has Nesterov momentum .9. muon moves the weights of two or more dimensions, but for the last layer's: these,
     biases and normalisation are AdamW's, at a twentieth of the learning rate. Muon's weights, biases and normalisation
-    are not decayed.
+    are not decayed. A net may say with `shares` which parameters take what share of the learning rate.
     """
-    wanted = [p for p in net.parameters() if p.requires_grad]
-    weights, others = [p for p in wanted if p.ndim > 1], [p for p in wanted if p.ndim < 2]
-    hidden = weights[:-1] if name == "muon" else []
-    groups = [{"params": weights[len(hidden) :], "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    shares: Callable[[], list[tuple[float, list[nn.Parameter]]]] | None = getattr(net, "shares", None)
+    parts = shares() if shares else [(1.0, list(net.parameters()))]
+    wanted = [(share, [p for p in part if p.requires_grad]) for share, part in parts]
+    hidden = [p for _, part in wanted for p in part if p.ndim > 1][:-1] if name == "muon" else []
+    moved = set(hidden)
+    groups = [
+        {"params": chosen, "weight_decay": decay, "share": share * (REST if hidden else 1.0)}
+        for share, part in wanted
+        for chosen, decay in (
+            ([p for p in part if p.ndim > 1 and p not in moved], weight_decay),
+            ([p for p in part if p.ndim < 2], 0.0),
+        )
+        if chosen
+    ]
     if name == "sgd":
         return [torch.optim.SGD(groups, learning_rate, momentum=0.9, nesterov=True)]
     # Fused: three times as fast on a CPU. It needs gradients that lie in memory as their parameters do, and they do.
@@ -56,10 +66,7 @@ def build(name: Optimizer, net: nn.Module, learning_rate: float, weight_decay: f
         return [torch.optim.Adam(groups, learning_rate, fused=True)]
     if name == "adamw":
         return [torch.optim.AdamW(groups, learning_rate, fused=True)]
-    share = REST if hidden else 1.0
-    rest = torch.optim.AdamW(
-        [group | {"share": share} for group in groups], learning_rate, betas=(0.9, 0.95), fused=True
-    )
+    rest = torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.95), fused=True)
     return [Muon(hidden, learning_rate), rest] if hidden else [rest]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whence.errors import InputError
+from whence.base.errors import InputError
+from whence.base.files import replacing
 from whence.estimators.network.recipe import Settings
-from whence.files import replacing
 from whence.models import COLUMNS, History
 
 Weights = dict[str, Tensor]

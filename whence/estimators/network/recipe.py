@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from whence.base.settings import Section
 from whence.estimators.network import augment, optimizers
-from whence.settings import Section
 
 
 class Settings(Section):

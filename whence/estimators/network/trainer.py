@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import augment, mirror
 from whence.estimators.network.data import Data, Scale
@@ -69,13 +69,16 @@ def train(
     """
     movers = optimizers.build(settings.optimizer, net, settings.learning_rate, settings.weight_decay)
     history, best = progress.resume(checkpoint, net, movers)
-    model = DistributedDataParallel(net) if world > 1 else net
+    starts = getattr(net, "begin_epoch", None)  # of a network whose parts do not always learn
+    model = DistributedDataParallel(net, find_unused_parameters=starts is not None) if world > 1 else net
     done, epochs = len(history["epoch"]), settings.epochs
     if done and rank == 0:
         log(history)
     for epoch in tqdm(range(done, epochs), initial=done, total=epochs, unit="epoch", disable=True if rank else None):
         if progress.stops(history, settings):
             break
+        if starts is not None:
+            starts(epoch)
         with drawing(data.y.device, (seed * EPOCHS + epoch) * world + rank):
             loss, accuracy, rate = one_epoch(model, scale, data, settings, seed, epoch, movers, rank, world)
         for buffer in net.buffers() if world > 1 else ():

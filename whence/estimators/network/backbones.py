@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whence.errors import InputError
-from whence.files import replacing
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.files import replacing
 
 Name = Literal["resnet18", "resnet50", "vgg16", "mobilenet_v2"]
 NOTHING = "nothing"
@@ -24,6 +25,8 @@ NOTHING = "nothing"
 HEADS = ("fc", "classifier")
 ABOUT = "about"
 """The entry of the file's metadata."""
+WIDTH: dict[Name, int] = {"resnet18": 512, "resnet50": 2048, "vgg16": 512, "mobilenet_v2": 1280}
+"""Activations that a trunk gives for an image."""
 NOISE = (16, 3, 64, 64)
 """Shape of the images that set the normalisation of random weights."""
 State = dict[str, Tensor]
@@ -31,6 +34,11 @@ State = dict[str, Tensor]
 
 class Leaks(RootModel[list[str]]):
     """Section leaks.<dataset>: data that hold test images of it."""
+
+
+def leaks(datasets: list[str]) -> list[str]:
+    """Return the data that hold test images of one of the datasets, as section leaks says."""
+    return [name for dataset in datasets for name in settings.load(f"leaks.{dataset}", Leaks).root]
 
 
 def network(name: Name) -> nn.Module:
@@ -50,6 +58,23 @@ def trunk(name: Name) -> nn.Module:
     if hasattr(net, "avgpool"):
         net.avgpool = nn.AdaptiveAvgPool2d(1)  # that of vgg16 keeps 7×7 places
     return net
+
+
+def blocks(name: Name, net: nn.Module) -> nn.Sequential:
+    """Return the layers of a trunk as the blocks that it is made of, from the image on: each halves it at most once."""
+    if name == "mobilenet_v2":
+        parts = list(net.features)  # type: ignore[arg-type]
+    elif name == "vgg16":
+        parts, last = [], []
+        for layer in net.features:  # type: ignore[union-attr]
+            last.append(layer)
+            if isinstance(layer, nn.MaxPool2d):
+                parts.append(nn.Sequential(*last))
+                last = []
+    else:
+        stem = nn.Sequential(*(getattr(net, layer) for layer in ("conv1", "bn1", "relu", "maxpool")))
+        parts = [stem, *(getattr(net, f"layer{stage}") for stage in (1, 2, 3, 4))]
+    return nn.Sequential(*parts)
 
 
 def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:

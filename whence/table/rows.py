@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.errors import InputError
-from whence.tables import Strings, read_csv
+from whence.base.errors import InputError
+from whence.table.tables import Strings, read_csv
 
 
 class Labels(NamedTuple):

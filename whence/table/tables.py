@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.errors import InputError
-from whence.files import replacing
+from whence.base.errors import InputError
+from whence.base.files import replacing
 
 Strings = NDArray[np.str_]
 

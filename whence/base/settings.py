@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 try:
     from yaml import CSafeLoader as SafeLoader

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from whence.errors import InputError
+from whence.base.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)

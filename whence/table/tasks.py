@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import settings
-from whence.errors import InputError
-from whence.rows import Labels
-from whence.settings import PARAMS, Section
-from whence.tables import Strings
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.settings import PARAMS, Section
+from whence.table.rows import Labels
+from whence.table.tables import Strings
 
 Share = Annotated[float, Field(gt=0, le=1)]
 

@@ -1,0 +1,240 @@
+"""Transfer: what begins with given weights, what learns when, and what stays as it was."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from stages import train
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.classifiers import transfer
+from whence.estimators.network import backbones, optimizers
+from whence.estimators.network.estimator import Estimator
+from whence.table import rows, tables
+
+ROOT = Path(__file__).resolve().parent.parent
+SECTION = settings.value("train.transfer", ROOT / "params.yaml")
+CLASSES = ["real", "fake"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHENCE_DEVICE", "cpu")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    net = backbones.trunk("resnet18")
+    net.load_state_dict(backbones.drawn("resnet18", 5))
+    return net
+
+
+def section(**changes):
+    small = {"backbone": "resnet18", "pixels": 32, "unfrozen": 1, "epochs": 2, "batch": 8, "dropout": 0.0}
+    return settings.check(SECTION | small | changes, transfer.Settings, "transfer")
+
+
+def images(count=16, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 2
+    x = rng.normal(90 + 80 * y[:, None, None, None], 40, (count, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+    return x, np.array(CLASSES)[y]
+
+
+def fitted(trunk, log=None, **changes):
+    model = Estimator(transfer, section(**changes), log, start=trunk)
+    return model.fit(*images(), *images(8, 1), CLASSES)
+
+
+def parts(net):
+    """Return the state of what never learns, of the upper blocks, and of the top."""
+    kept = tuple(f"trunk.{k}." for k in range(net.kept))
+    state = {name: part.clone() for name, part in net.state_dict().items()}
+    low = {name: part for name, part in state.items() if name.startswith(kept)}
+    top = {name: part for name, part in state.items() if name.startswith("top.")}
+    return low, {name: part for name, part in state.items() if name not in low | top}, top
+
+
+def same(one, other):
+    return [torch.equal(one[name], other[name]) for name in one]
+
+
+def begun(trunk, **changes):
+    net = transfer.build((32, 32, 3), 1, section(**changes))
+    net.begin(trunk)
+    return net
+
+
+class TestWhatLearns:
+    def test_it_sees_what_the_trunk_sees(self, trunk):
+        net, x = begun(trunk).eval(), torch.randn(3, 3, 32, 32)
+        with torch.inference_mode():
+            torch.testing.assert_close(net(x), net.top(trunk.eval()(x)))
+
+    def test_a_frozen_trunk_stays_bit_by_bit_and_the_top_learns(self, trunk):
+        low, high, _ = parts(fitted(trunk, unfrozen=0).members[0])
+        assert not high
+        given = parts(begun(trunk, unfrozen=0))[0]
+        assert all(same(given, low))
+
+    def test_upper_blocks_learn_and_lower_ones_and_all_normalisation_stay(self, trunk):
+        before, after = (parts(net) for net in (begun(trunk), fitted(trunk).members[0]))
+        assert all(same(before[0], after[0]))
+        norm = [name for name in before[1] if "bn" in name or ".downsample.1." in name]
+        assert norm
+        assert {name for name in before[1] if torch.equal(before[1][name], after[1][name])} == set(norm)
+
+    def test_in_the_first_epochs_the_top_learns_alone(self, trunk):
+        model = fitted(trunk, frozen_epochs=2, frozen_norm=False)
+        assert all(same(parts(begun(trunk))[1], parts(model.members[0])[1])), "statistics too"
+        assert not any(same(parts(begun(trunk))[2], parts(model.members[0])[2]))
+
+    def test_all_of_it_learns_where_all_is_unfrozen(self, trunk):
+        net = fitted(trunk, unfrozen=5, frozen_epochs=0, frozen_norm=False, patience=None).members[0]
+        before, after = begun(trunk, unfrozen=5).state_dict(), net.state_dict()
+        assert not [name for name, part in after.items() if part.ndim and torch.equal(part, before[name])]
+
+    def test_normalisation_counts_batches_only_where_it_learns(self, trunk):
+        for frozen in (True, False):
+            net = begun(trunk, unfrozen=5, frozen_epochs=0, frozen_norm=frozen).train()
+            assert {part.training for part in net.modules() if isinstance(part, nn.BatchNorm2d)} == {not frozen}
+            assert not any(part.training for part in net.eval().modules())
+
+    def test_the_trunk_takes_a_share_of_the_learning_rate(self, trunk):
+        net = begun(trunk, share=0.25, frozen_epochs=0)
+        movers = optimizers.build("sgd", net, 1.0, 0.0)
+        optimizers.step(movers, net.train()(torch.randn(4, 3, 32, 32)).square().sum(), 0.5)
+        rates = {id(p): group["lr"] for group in movers[0].param_groups for p in group["params"]}
+        assert {rates[id(p)] for p in net.top.parameters()} == {0.5}
+        assert {rates[id(p)] for p in net.trunk.parameters() if p.requires_grad} == {0.125}
+
+    def test_a_hidden_layer_of_the_top(self, trunk):
+        model = fitted(trunk, dense=7)
+        assert model.hidden(images()[0]).shape == (16, 7)
+        assert (model.hidden(images()[0]) >= 0).all()
+
+    def test_pixels_are_scaled_as_the_published_weights_expect(self, trunk, tmp_path):
+        model = fitted(trunk)
+        assert model.scale == backbones.normalisation("resnet18")
+        model.save(tmp_path / "weights", tmp_path / "card")
+        again = Estimator.load(transfer, tmp_path / "weights", tmp_path / "card")
+        assert again.scale == model.scale
+        x = images(5, 9)[0]
+        assert np.array_equal(again.predict_proba(x), model.predict_proba(x))
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"unfrozen": 6}, "unfrozen: got 6, but resnet18 has 5 blocks"),
+            ({"backbone": "mobilenet_v2", "unfrozen": 20}, "unfrozen: got 20, but mobilenet_v2 has 19 blocks"),
+        ],
+    )
+    def test_more_blocks_than_there_are(self, trunk, changes, expected):
+        with pytest.raises(InputError, match=f"^params.yaml: train.transfer: does not fit images of .*: {expected}$"):
+            fitted(trunk, **changes)
+
+    def test_muon(self):
+        with pytest.raises(InputError, match="muon gives weights a length of its own"):
+            section(optimizer="muon")
+
+
+class Stage:
+    """What the stage is given: images of CIFAKE, and weights of a backbone."""
+
+    def __init__(self, trunk, trained_on="imagenet", **changes):
+        content = {
+            "leaks": {"cinic10": ["cifar10"], "cifake": []},
+            "tasks": {"fake": settings.value("tasks.fake", ROOT / "params.yaml")},
+            "objects": {"real": settings.value("objects.real", ROOT / "params.yaml")},
+            "train": {"transfer": section(**changes).model_dump()},
+        }
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+        backbones.write(Path("start"), "resnet18", trunk.state_dict(), trained_on)
+        x, domain = images(24)
+        np.save("images.npy", x)
+        columns = {
+            "path": np.array([f"{k}" for k in range(24)]),
+            "split": np.array(["train"] * 16 + ["valid"] * 8),
+            "official_split": np.array(["train"] * 24),
+            "category": np.array([("cat", "dog")[k // 2 % 2] for k in range(24)]),
+            "domain": domain,
+            "group": np.arange(24),
+            "digest": np.array([rows.digest(image) for image in x]),
+        }
+        tables.write_csv(Path("labels.csv"), columns)
+
+    def __call__(self, question="tasks.fake", classifier="transfer", start=Path("start")):
+        train.main(
+            *(question, "network", classifier, "transfer", Path("labels.csv"), Path("images.npy")),
+            *(Path("weights"), Path("card"), Path("training"), start),
+        )
+
+
+class TestTheStage:
+    def test_it_begins_with_the_weights_that_it_is_given(self, trunk):
+        Stage(trunk, unfrozen=0)()
+        model = Estimator.load(transfer, Path("weights"), Path("card"))
+        assert all(same(parts(begun(trunk, unfrozen=0))[0], parts(model.members[0])[0]))
+
+    @pytest.mark.parametrize(("question", "refused"), [("tasks.fake", False), ("objects.real", True)])
+    def test_weights_that_saw_test_images_are_refused_where_they_are_tested(self, trunk, question, refused):
+        """CIFAR-10 is in the test split of CINIC-10, on which objects are tested, but not in that of CIFAKE."""
+        made = Stage(trunk, "cifar10")
+        with (
+            pytest.raises(InputError, match="was trained on cifar10, which holds test images of this dataset")
+            if refused
+            else nullcontext()
+        ):
+            made(question)
+        assert Path("weights").exists() != refused
+
+    def test_weights_of_another_backbone_are_refused(self, trunk):
+        made = Stage(trunk, backbone="mobilenet_v2")
+        with pytest.raises(InputError, match=r"start: holds .*resnet18.*, expected the weights of 'mobilenet_v2'"):
+            made()
+
+    def test_a_transfer_without_weights_and_another_network_with_them_are_refused(self, trunk):
+        with pytest.raises(InputError, match=r"^params.yaml: transfer got no weights .*; list it under transfers$"):
+            Stage(trunk)(start=None)
+        made = Stage(trunk)
+        content = yaml.safe_load(Path("params.yaml").read_text())
+        content["train"]["transfer"] = settings.value("train.lenet", ROOT / "params.yaml")
+        Path("params.yaml").write_text(yaml.safe_dump(content))
+        with pytest.raises(InputError, match=r"^params.yaml: lenet got weights to begin with; list it under runs$"):
+            made(classifier="lenet")
+
+    def test_a_stopped_one_goes_on_and_ends_the_same(self, trunk):
+        """Over the change from the top alone to the upper blocks, bit by bit."""
+
+        def stop(history):
+            if len(history["epoch"]) == 1:
+                raise KeyboardInterrupt
+
+        changes = {"epochs": 3, "frozen_epochs": 2}
+        unbroken = fitted(trunk, **changes)
+        for checkpoint in unbroken.checkpoints:
+            checkpoint.unlink()
+        with pytest.raises(KeyboardInterrupt):
+            fitted(trunk, stop, **changes)
+        assert all(checkpoint.exists() for checkpoint in unbroken.checkpoints)
+        again = fitted(trunk, **changes)
+        assert all(same(unbroken.members[0].state_dict(), again.members[0].state_dict()))
+
+    def test_other_weights_are_another_training(self, trunk):
+        other = backbones.trunk("resnet18")
+        other.load_state_dict(backbones.drawn("resnet18", 6))
+        one, two = fitted(trunk), fitted(other)
+        assert one.checkpoints != two.checkpoints

@@ -1,0 +1,117 @@
+"""A network that ImageNet has taught, and a new top: first the top alone learns, then the upper blocks with it.
+
+The images, brought to a size, go through a trunk of torchvision (see `whence.backbones`); its activations are averaged
+over the image, then dropout, Linear to `dense` and ReLU if it asks for them, and Linear to the outputs. As the CIFAR-10
+study does it with MobileNetV2 (raissa-franco), and the CIFAKE class study with VGG16 and Dense 128 (MinaAlmasi); with
+all blocks unfrozen it is full fine-tuning. With ten outputs, no `dense`: 2,270,794 parameters for mobilenet_v2,
+11,191,242 for resnet18; with 128 of them 14,781,642 for vgg16.
+"""
+
+from pathlib import Path
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from whence.estimators.network import backbones, recipe
+from whence.estimators.network.data import Scale
+
+
+class Settings(recipe.Settings):
+    """Section train.transfer."""
+
+    backbone: backbones.Name
+    pixels: int = Field(ge=32, le=512)
+    """Side that the images are brought to first."""
+    dense: int | None = Field(ge=1)
+    """Units of a layer between the trunk and the last one; null for none."""
+    dropout: float = Field(ge=0, lt=1)
+    """Share of the trunk's answers that is set to 0 while learning."""
+    frozen_epochs: int = Field(ge=0)
+    """First epochs, in which the new top learns alone."""
+    unfrozen: int = Field(ge=0)
+    """Upper blocks of the trunk that learn after these: mobilenet_v2 has 19, resnet18, resnet50 and vgg16 have 5."""
+    share: float = Field(gt=0, le=1)
+    """Their learning rate, as a share of the top's."""
+    frozen_norm: bool
+    """Whether normalisation keeps the statistics and factors that ImageNet gave it."""
+
+    @model_validator(mode="after")
+    def _keeps_what_was_learnt(self) -> Self:
+        if self.optimizer == "muon":
+            raise ValueError("optimizer: muon gives weights a length of its own, and what they had learnt is lost")
+        return self
+
+
+class Transfer(nn.Module):
+    """(B, 3, H, W), scaled as the published weights expect it → (B, outputs)."""
+
+    def __init__(self, settings: Settings, outputs: int) -> None:
+        super().__init__()
+        self.settings, self.epoch = settings, 0
+        self.trunk = backbones.blocks(settings.backbone, backbones.trunk(settings.backbone))
+        if settings.unfrozen > len(self.trunk):
+            found = f"{settings.backbone} has {len(self.trunk)} blocks"
+            raise ValueError(f"unfrozen: got {settings.unfrozen}, but {found}")
+        self.kept = len(self.trunk) - settings.unfrozen
+        self.trunk[: self.kept].requires_grad_(False)
+        for part in self.trunk.modules():
+            if settings.frozen_norm and isinstance(part, nn.BatchNorm2d):
+                part.requires_grad_(False)
+        width = backbones.WIDTH[settings.backbone]
+        middle = [nn.Linear(width, settings.dense), nn.ReLU()] if settings.dense else []
+        self.top = nn.Sequential(nn.Dropout(settings.dropout), *middle, nn.Linear(settings.dense or width, outputs))
+
+    def begin(self, trunk: nn.Module) -> None:
+        """Take over the weights of a trunk, before training."""
+        self.trunk.load_state_dict(backbones.blocks(self.settings.backbone, trunk).state_dict())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Say which epoch is to come, the first being 0."""
+        self.epoch = epoch
+
+    def shares(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """Return the parameters by the share of the learning rate that they take."""
+        return [(self.settings.share, list(self.trunk.parameters())), (1.0, list(self.top.parameters()))]
+
+    def train(self, mode: bool = True) -> Self:
+        """Learn or not; what is frozen stays as in use, running statistics too."""
+        super().train(mode)
+        self.trunk[: self.kept].eval()
+        if self._warming():
+            self.trunk.eval()
+        for part in self.trunk.modules():
+            if self.settings.frozen_norm and isinstance(part, nn.BatchNorm2d):
+                part.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, outputs)."""
+        x = backbones.resized(x, self.settings.pixels)
+        with torch.no_grad():
+            x = self.trunk[: self.kept](x)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._warming()):
+            x = self.trunk[self.kept :](x).mean((2, 3))
+        logits: Tensor = self.top(x)
+        return logits
+
+    def _warming(self) -> bool:
+        return self.epoch < self.settings.frozen_epochs
+
+
+def begin(weights: Path, settings: Settings, tested: list[str]) -> nn.Module:
+    """Return the trunk to begin with; raises InputError if it is another, or learnt from images of a tested dataset."""
+    return backbones.load(weights, settings.backbone, backbones.leaks(tested))
+
+
+def scale(settings: Settings) -> Scale:
+    """Return what the published weights expect of the pixels."""
+    return Scale(*backbones.normalisation(settings.backbone))
+
+
+def build(shape: tuple[int, int, int], outputs: int, settings: Settings) -> nn.Module:
+    """Return the network for images of `shape` (height, width, 3); raises ValueError for what is no image."""
+    if len(shape) != 3:
+        raise ValueError("expected images")
+    return Transfer(settings, outputs)
