@@ -4,7 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from repositories import FEW, FEW_OBJECTS, commit, edit, fresh, run
+import yaml
+from repositories import FEW, FEW_OBJECTS, ROOT, commit, edit, fresh, run
+
+STUDY = yaml.safe_load((ROOT / "study.yaml").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +19,7 @@ def small(tmp_path_factory):
         params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
         params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
         params["runs"] = {key: params["runs"][key] for key in FEW}
-        params["object_runs"] = {key: params["object_runs"][key] for key in FEW_OBJECTS}
+        params["object_runs"] = {key: STUDY["object_runs"][key] for key in FEW_OBJECTS}
         params["transfers"] = {}
         params["embed"]["pixels"] = 32
         params["hidden"] = {"fake-mlp": {"dataset": "cifake", "features": "images", "classifier": "mlp"}}
