@@ -309,7 +309,7 @@ class TestFit:
     def test_other_processes_write_nothing(self, tmp_path, monkeypatch):
         # What they would send each other does not matter here.
         monkeypatch.setattr(estimator, "processes", lambda where: (1, 2))
-        monkeypatch.setattr(trainer, "DistributedDataParallel", lambda net: net)
+        monkeypatch.setattr(trainer, "DistributedDataParallel", lambda net, **_: net)
         for name in ("broadcast", "all_reduce"):
             monkeypatch.setattr(trainer.dist, name, lambda *_: None)
         told = []
