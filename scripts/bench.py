@@ -320,12 +320,12 @@ def bench_embed(unpacked: Path) -> NDArray[np.float32]:
 
 
 def bench_tsne(x: NDArray[np.float32]) -> None:
-    """The map of features (n, d), principal components included, against scikit-learn's; once each."""
+    """The map of standardised features (n, d), principal components included, against scikit-learn's; once each."""
     from sklearn.manifold import TSNE
 
     from stages import tsne
 
-    section = settings.load("tsne", tsne.Settings)
+    section, x = settings.load("tsne", tsne.Settings), neighbours.reduced(x, x.shape[1])
     maps: list[NDArray[Any]] = []
 
     def ours() -> None:

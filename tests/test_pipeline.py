@@ -37,8 +37,8 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
 
     def brief(params):  # most of the time, and nothing else
         params["embed"]["pixels"] = params["train"]["transfer"]["pixels"] = 32
-        for section in params["train"].values():
-            section |= {"epochs": min(3, section["epochs"])} if "epochs" in section else {}
+        for network in (section for section in params["train"].values() if "epochs" in section):
+            network["epochs"] = min(3, network["epochs"])
 
     for folder in (serial, parallel):
         edit(folder, brief)

@@ -7,6 +7,10 @@ from numpy.typing import NDArray
 
 LARGE = 5000
 """Points from which on the Fourier transform is the faster way."""
+EARLY, LATE = 125, 275
+"""Steps with exaggeration and without: of ten thousand points, the usual 250 and 500 take twice as long, and what is
+trustworthy grows by three thousandths.
+"""
 
 
 def reduced(x: NDArray[Any], most: int) -> NDArray[np.float32]:
@@ -31,7 +35,10 @@ def tsne(x: NDArray[np.float32], dimensions: int, perplexity: float, seed: int) 
     from openTSNE import TSNE
 
     method = "fft" if dimensions <= 2 and len(x) > LARGE else "bh"
-    maker = TSNE(dimensions, perplexity=perplexity, random_state=seed, n_jobs=-1, negative_gradient_method=method)
+    steps = {"early_exaggeration_iter": EARLY, "n_iter": LATE}
+    maker = TSNE(
+        dimensions, perplexity=perplexity, random_state=seed, n_jobs=-1, negative_gradient_method=method, **steps
+    )
     return np.asarray(maker.fit(x), np.float64)
 
 
