@@ -49,8 +49,10 @@ def main(
     if hasattr(entry, "begin") != (start is not None):
         found, lists = ("no weights", "transfers") if start is None else ("weights", "runs")
         raise InputError(f"{settings.PARAMS}: {classifier} got {found} to begin with; list it under {lists}")
-    tested = [asked.dataset] if isinstance(asked, tasks.Task) else list(settings.value("leaks"))  # objects: on all
-    begun = {"start": entry.begin(start, wanted, tested)} if start else {}
+    begun = {}
+    if start is not None:
+        tested = [asked.dataset] if isinstance(asked, tasks.Task) else list(settings.value("leaks"))  # objects: on all
+        begun = {"start": entry.begin(start, wanted, tested)}
     model = estimator.Estimator(entry, wanted, log, f"train.{settings_key}", **begun)
     model.fit(*train, *valid, classes)
     model.save(weights, card)

@@ -1,6 +1,6 @@
 """A network that ImageNet has taught, and a new top: first the top alone learns, then the upper blocks with it.
 
-The images, brought to a size, go through a trunk of torchvision (see `whence.backbones`); its activations are averaged
+The images, brought to a size, go through a trunk of torchvision (`backbones`); its activations are averaged
 over the image, then dropout, Linear to `dense` and ReLU if it asks for them, and Linear to the outputs. As the CIFAR-10
 study does it with MobileNetV2 (raissa-franco), and the CIFAKE class study with VGG16 and Dense 128 (MinaAlmasi); with
 all blocks unfrozen it is full fine-tuning. With ten outputs, no `dense`: 2,270,794 parameters for mobilenet_v2,
