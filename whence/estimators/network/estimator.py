@@ -64,7 +64,7 @@ class Estimator(models.Model):
         self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)
         data.check(splits, self.classes_, self.section)
         self.shape = list(x.shape[1:])
-        self._build("meta")  # refused before any work
+        self._build(self.device)  # refused before any work
         self.scale = self.entry.scale(self.settings) if hasattr(self.entry, "scale") else data.measure(x)
         train, valid = (data.load(*split, self.classes_, self.device) for split in splits)
         about = [self.name, self.classes_.tolist()]
@@ -95,16 +95,20 @@ class Estimator(models.Model):
             raise InputError(f"{self.section}.batch: got {self.settings.batch} of {rows} rows, expected {wanted}")
 
     def _build(self, where: torch.device | str, seed: int = 0) -> Any:
-        """Return the network; on "meta" it has no weights, and is refused if it does not fit images and settings."""
+        """Return the network, tried on two black images; on "meta" it has no weights and is not tried.
+
+        It is refused if it does not fit images and settings.
+        """
         outputs = len(self.classes_) if len(self.classes_) > 2 else 1
         *sides, channels = self.shape
         try:
             with drawing(self.device, seed), torch.device(where):
                 net = self.entry.build(tuple(self.shape), outputs, self.settings)
-                if where == "meta":
-                    got = tuple(net.eval()(torch.zeros(2, channels, *sides)).shape)
-                    if got != (2, outputs):
-                        raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
+            if where != "meta":  # there a product of matrices imports the compiler, which takes seconds
+                with torch.inference_mode():
+                    got = tuple(net.eval()(torch.zeros(2, channels, *sides, device=self.device)).shape)
+                if got != (2, outputs):
+                    raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
             self._check_views(sides)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             kind = "images" if sides else "features"

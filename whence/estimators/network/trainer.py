@@ -29,7 +29,7 @@ DIVERGED = 10.0
 """A training loss of more than this many times that of guessing has diverged."""
 EPOCHS = 1_000_003
 """More than any training has: with the seed, the number of an epoch gives it draws of its own."""
-BLOCK = 512
+BLOCK = 256
 """Images that are looked at together without learning from them."""
 
 
