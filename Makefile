@@ -17,13 +17,13 @@ test: $(READY)  ## everything that CI runs: format, lint, types, tests, the samp
 	ruff format --check .
 	ruff check .
 	mypy
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup
 
 check: $(READY)  ## the quick part of it, without the pipeline
 	ruff format --check .
 	ruff check .
 	mypy
-	python -m pytest -m "not pipeline"
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses 2 --dist loadgroup -m "not pipeline"
 
 bench: $(READY)  ## measure speed, as ratios in one run; DATA=folder measures on the real archives in it
 	python -m scripts.bench $(DATA)

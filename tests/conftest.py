@@ -10,6 +10,14 @@ from repositories import FEW, FEW_OBJECTS, ROOT, commit, edit, fresh, run
 STUDY = yaml.safe_load((ROOT / "study.yaml").read_text())
 
 
+def pytest_collection_modifyitems(items):
+    """Keep the tests of the small repository together, where tests run side by side, and begin with the longest."""
+    for item in items:
+        if "small" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("small"))
+    items.sort(key=lambda item: "whole_sample" not in item.name)
+
+
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """A repository with a tiny sample and few runs, reproduced and committed."""

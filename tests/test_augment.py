@@ -57,7 +57,7 @@ class TestAll:
         assert torch.equal(x, before)
         assert not torch.equal(y, x)
 
-    @pytest.mark.parametrize("name", set(EACH) - {"flip"})
+    @pytest.mark.parametrize("name", sorted(set(EACH) - {"flip"}))
     def test_a_seed_makes_the_draws_and_the_global_generator_is_left_alone(self, name):
         x, state = images(), torch.get_rng_state()
         one, same, other = (changed(x, seed, **{name: EACH[name]}) for seed in (1, 1, 2))
@@ -65,7 +65,7 @@ class TestAll:
         assert not torch.equal(one, other)
         assert torch.equal(torch.get_rng_state(), state)
 
-    @pytest.mark.parametrize("name", set(EACH) - {"flip"})
+    @pytest.mark.parametrize("name", sorted(set(EACH) - {"flip"}))
     def test_every_image_of_a_batch_is_changed_in_its_own_way(self, name):
         x = images(1).expand(8, -1, -1, -1).contiguous(memory_format=LAST)
         y = changed(x, **{name: EACH[name]})
