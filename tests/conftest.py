@@ -1,15 +1,19 @@
 """Fixtures for the tests that run the pipeline."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import yaml
 from repositories import FEW, FEW_OBJECTS, ROOT, commit, edit, fresh, run
 
+# Ctrl-C is tested, and shells start what runs in the background with it switched off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 STUDY = yaml.safe_load((ROOT / "study.yaml").read_text())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Keep the tests of the small repository together, where tests run side by side, and begin with the longest."""
     for item in items:
