@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from whence import arrays, labels, metrics
+from whence import arrays, audit, labels, metrics, similar
 from whence.base import settings
 from whence.classifiers import logistic, small
 from whence.datasets import cifake, cinic10
@@ -46,6 +46,7 @@ def test_cifake_counts_and_duplicates(tmp_path):
     groups, sizes = np.unique(table.group, return_counts=True)
     paired = np.isin(table.group, groups[sizes > 1])
     assert set(sizes[sizes > 1].tolist()) == {2}
+    assert len(audit.copies(table.group)) == 1_141
     assert set(table.domain[paired].tolist()) == {"fake"}
     assert set(table.category[paired].tolist()) == {"dog", "frog", "bird"}
     in_train = Counter(table.group[table.official_split == "train"].tolist())
@@ -70,6 +71,17 @@ def test_cinic10_counts_and_the_cue_of_its_origin(tmp_path):
         found[name] = metrics.summarise(test.y, logistic.score(learnt, test.x), section)["roc_auc"]
     assert found["spectrum"] >= 0.985
     assert found["colour"] == pytest.approx(0.56, abs=0.02)
+
+
+def test_the_audit_of_cinic10_finds_photographs_that_both_halves_hold(tmp_path):
+    table, images = read(cinic10, DATA / "cinic10.tar.gz", tmp_path)
+    section = settings.load("audit", audit.Settings)
+    near = similar.near_duplicates(images, np.arange(len(images)), section)
+    assert len(near.pair) == 12
+    found = {tuple(sorted(table.path[pair].tolist())) for pair in near.pair if len(set(table.domain[pair])) == 2}
+    assert len(found) == 5
+    assert ("train/airplane/cifar10-train-34745.png", "train/airplane/n02691156_334.png") in found
+    assert table.path[audit.placeholders(images, section)].tolist() == ["train/frog/n01639765_193.png"]
 
 
 def test_a_network_learns_the_origin_in_a_few_epochs(tmp_path, monkeypatch):
