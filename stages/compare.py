@@ -1,4 +1,4 @@
-"""Put all runs of a task side by side: one leaderboard, one picture of the curves, one of the confusion matrices."""
+"""Put all runs of a task side by side: a leaderboard that groups what does not differ, curves, confusion matrices."""
 
 import json
 import math
@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from whence import pictures, runs
+from whence import metrics, pictures, runs, significance
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.stage import run
@@ -27,15 +29,18 @@ def main(
     reliability: Path,
     confusion: Path,
     training: Path,
+    scores: Path,
     leaderboard: Path,
     all_roc: Path,
     all_precision_recall: Path,
     all_confusion: Path,
     all_training: Path,
+    significance_table: Path,
     curves_picture: Path,
     leaderboard_picture: Path,
     confusion_picture: Path,
     training_picture: Path,
+    significance_picture: Path,
 ) -> None:
     """Read one file per run from each folder; write the leaderboard, the gathered tables (csv) and pictures (png).
 
@@ -45,16 +50,22 @@ def main(
     listed = runs.of_task(task)
     if not listed:
         raise InputError(f"{settings.PARAMS}: runs: none is of task {task!r}; add one, or take the task out of 'tasks'")
+    section = settings.load("evaluate.metrics", metrics.Settings)
     board = _leaderboard(full, list(listed))
     order = board["run"].tolist()
+    positive, answers = _answers(scores, order, question.positive)
+    differ = significance.pairs(positive, answers, section)
+    board.insert(1, "group", significance.groups(order, differ, 1 - section.confidence))
     folders = {"roc": roc, "pr": precision_recall, "reliability": reliability, "confusion": confusion}
     gathered = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
     gathered["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
     shown = runs.shown(listed)
-    board.insert(1, "epochs", [_epochs(gathered["training"][name]) for name in order])
+    board.insert(2, "epochs", [_epochs(gathered["training"][name]) for name in order])
     board["run"] = board["run"].map(shown)
+    differ |= {end: np.array([shown[run] for run in differ[end].tolist()], np.str_) for end in ("first", "second")}
     gathered = {kind: {shown[name]: table for name, table in parts.items()} for kind, parts in gathered.items()}
     tables.write_frame(leaderboard, board)
+    tables.write_csv(significance_table, differ)
     for path, kind in (
         (all_roc, "roc"),
         (all_precision_recall, "pr"),
@@ -68,9 +79,14 @@ def main(
         (leaderboard_picture, _standings(title, board)),
         (confusion_picture, _confusions(title, gathered["confusion"], board["official_n"].iat[0])),
         (training_picture, pictures.training(title, gathered["training"])),
+        (significance_picture, _differences(title, board["run"].tolist(), differ, 1 - section.confidence)),
     ):
         pictures.save(figure, picture)
-    print(board[["run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]].to_string(index=False))
+    print(
+        board[["group", "run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]].to_string(
+            index=False
+        )
+    )
 
 
 def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:
@@ -83,6 +99,17 @@ def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:
         )
     board = pd.DataFrame.from_records(records)
     return board.sort_values("official_roc_auc", ascending=False, kind="stable", ignore_index=True)
+
+
+def _answers(folder: Path, names: list[str], positive: str) -> tuple[NDArray[np.bool_], dict[str, Any]]:
+    """Return the truth (N,) of the official test rows, and every run's scores (S, N); all are of the same rows."""
+    tables_ = {name: pd.read_csv(folder / f"{name}.csv", keep_default_na=False) for name in names}
+    tests = {name: table[table["split"] == "test"] for name, table in tables_.items()}
+    known = tests[names[0]][["row", "path", "actual"]].to_numpy()
+    for name, test in tests.items():
+        if not np.array_equal(test[["row", "path", "actual"]].to_numpy(), known):
+            raise InputError(f"{folder / name}.csv: its test rows are not those of {names[0]}; run dvc repro")
+    return known[:, 2] == positive, {name: test.filter(like="score_").to_numpy(float).T for name, test in tests.items()}
 
 
 def _epochs(training: pd.DataFrame) -> float:
@@ -146,6 +173,22 @@ def _confusions(title: str, gathered: dict[str, pd.DataFrame], rows: int) -> Any
     several = any(table["count"].sum() > rows for table in gathered.values())
     figure.supxlabel("predicted" + ("; of several seeds the counts are those of all together" if several else ""))
     figure.supylabel("actual")
+    return figure
+
+
+def _differences(title: str, order: list[str], differ: dict[str, NDArray[Any]], alpha: float) -> Any:
+    """Draw a matrix of runs: below the diagonal how much ROC AUC, above it how much accuracy a row has more."""
+    place = {run: k for k, run in enumerate(order)}
+    gap, sure = np.full((len(order), len(order)), np.nan), np.zeros((len(order), len(order)), bool)
+    better, worse = ([place[run] for run in differ[end].tolist()] for end in ("first", "second"))
+    gap[worse, better], sure[worse, better] = -differ["auc"], differ["delong_holm"] < alpha
+    gap[better, worse], sure[better, worse] = differ["accuracy"], differ["mcnemar_holm"] < alpha
+    figure, axes = plt.subplots(figsize=(4 + 0.62 * len(order), 2.8 + 0.5 * len(order)), layout="constrained")
+    figure.suptitle(title)
+    named = pd.DataFrame(gap, order, order)
+    pictures.draw_differences(axes, named, pd.DataFrame(sure, order, order))
+    tests = f"* differs (DeLong, McNemar; p < {alpha:.2g} after Holm's correction)"
+    axes.set_xlabel(f"row less column; below the diagonal ROC AUC, above it accuracy\n{tests}")
     return figure
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, curves, metrics, models
+from whence import arrays, calibration, curves, metrics, models
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.stage import run
@@ -18,10 +18,17 @@ from whence.table.tasks import Task
 HEADLINE = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "mcc")
 
 
+COOLED = ("log_loss", "brier", "ece")
+"""The metrics that a temperature changes; it leaves the order of scores, and the side of .5, as they are."""
+Answers = tuple[NDArray[np.bool_], NDArray[np.float64]]
+
+
 class Settings(settings.Section):
     """Section evaluate."""
 
     metrics: metrics.Settings
+    false_alarm: float = Field(ge=0, lt=1)
+    """False positive rate that a second threshold, chosen on valid, stays within."""
     curve_points: int = Field(ge=2)
 
 
@@ -35,7 +42,7 @@ class Scored(NamedTuple):
     score: NDArray[np.float64]
     """(members, n): the probability of the positive class."""
 
-    def where(self, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    def where(self, mask: NDArray[np.bool_]) -> Answers:
         """Return truth and scores of the rows under a mask."""
         return self.positive[mask], self.score[:, mask]
 
@@ -69,7 +76,7 @@ def main(
     score = models.ask(model, array, opened)[:, :, 1]
     clean, positive = rows.clean(table), question.target(table) == question.positive
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
-    _write_metrics(scored, section.metrics, headline, full)
+    _write_metrics(scored, section, headline, full)
     _write_scores(scored, table.path[opened], question, scores)
     truth, score = scored.where(scored.split == "test")
     pooled = np.tile(truth, len(score)), score.ravel()  # curves take the rows of all members together
@@ -82,16 +89,33 @@ def main(
         tables.write_csv(path, columns)
 
 
-def _write_metrics(scored: Scored, section: metrics.Settings, headline: Path, full: Path) -> None:
+def _write_metrics(scored: Scored, section: Settings, headline: Path, full: Path) -> None:
     test = scored.split == "test"
     masks = {"valid": ~test, "official": test, "clean": scored.clean}
-    everything = {name: metrics.summarise(*scored.where(mask), section) for name, mask in masks.items()}
+    everything = {name: metrics.summarise(*scored.where(mask), section.metrics) for name, mask in masks.items()}
     official = everything["official"]
     short = {name: official[name] for name in HEADLINE if name in official}
     short["clean_roc_auc"] = everything["clean"]["roc_auc"]
     metrics.write(headline, short)
-    metrics.write(full, everything)
+    metrics.write(full, everything | _calibrated(scored.where(~test), scored.where(test), section))
     print(f"{official['n']:,} test rows: " + ", ".join(f"{name} {value:.4f}" for name, value in short.items()))
+
+
+def _calibrated(valid: Answers, test: Answers, section: Settings) -> dict[str, dict[str, float]]:
+    """Return what temperatures and thresholds that each member has from valid do on test, the mean over the members."""
+    by = [calibration.temperature(valid[0], score) for score in valid[1]]
+    cool = np.stack([calibration.cooled(score, one) for score, one in zip(test[1], by, strict=True)])
+    summary = metrics.summarise(test[0], cool, section.metrics)
+    kept = {name: value for name, value in summary.items() if name.startswith(COOLED)}
+    found = {"calibrated": {"temperature": metrics.plain(np.mean(by))} | kept}
+    for name, chosen in (
+        ("youden", [calibration.youden(valid[0], score) for score in valid[1]]),
+        ("false_alarm", [calibration.at_most(valid[0], score, section.false_alarm) for score in valid[1]]),
+    ):
+        does = [calibration.operating(test[0], *each) for each in zip(test[1], chosen, strict=True)]
+        means = {key: metrics.plain(np.mean([each[key] for each in does])) for key in does[0]}
+        found[name] = {"threshold": metrics.plain(np.mean(chosen))} | means
+    return found
 
 
 def _write_scores(scored: Scored, path: tables.Strings, question: Task, target: Path) -> None:

@@ -30,7 +30,7 @@ def small(tmp_path_factory):
     def shrink(params):
         params["fetch"]["cinic10"]["sample"] |= {"cifar": 4, "imagenet": 14}
         params["fetch"]["cifake"]["sample"] |= {"train": 20, "test": 10}
-        params["runs"] = {key: params["runs"][key] for key in FEW}
+        params["runs"] = {key: STUDY["runs"][key] for key in FEW}
         params["object_runs"] = {key: STUDY["object_runs"][key] for key in FEW_OBJECTS}
         params["transfers"] = {}
         params["embed"]["pixels"] = 32
@@ -40,6 +40,10 @@ def small(tmp_path_factory):
         wrong = {"task": "fake", "dataset": "cifake", "run": "fake-mlp"}
         params["mistakes"] = {f"fake-mlp-{name}": wrong | {"features": name} for name in ("fake-mlp", "spectrum")}
         params["distances"]["neighbours"] = 3
+        params["corrupted"] = {
+            "fake-mlp": {"task": "fake", "dataset": "cifake", "kind": "network", "classifier": "mlp"}
+        }
+        params["corrupt"]["rows"] = 20
         params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}
         params["train"]["head"] |= {"epochs": 2, "batch": 32}
         params["tune"]["fake-head"]["trials"] = 3

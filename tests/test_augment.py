@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,10 +11,19 @@ import torch
 from whence.base.errors import InputError
 from whence.base.settings import check
 from whence.estimators.network import augment as module
-from whence.estimators.network.augment import GREY, augment, cutout, jitter, mirror, shift, warp
+from whence.estimators.network.augment import GREY, augment, cutout, jitter, mirror, shift, turn, warp
 from whence.estimators.network.data import Scale
 
-NOTHING = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
+NOTHING = {
+    "flip": False,
+    "turn": False,
+    "shift": 0,
+    "rotate": 0.0,
+    "zoom": 0.0,
+    "shear": 0.0,
+    "jitter": 0.0,
+    "cutout": 0,
+}
 EACH = {"flip": True, "shift": 2, "rotate": 15.0, "zoom": 0.2, "shear": 0.2, "jitter": 0.3, "cutout": 3}
 SCALE = Scale((120.0, 110.0, 100.0), (60.0, 50.0, 70.0))
 LAST = torch.channels_last
@@ -87,6 +97,42 @@ class TestAll:
         (name,) = wrong
         with pytest.raises(InputError, match=rf"^augment\.{name}: got"):
             settings(**wrong)
+
+
+class TestTurn:
+    def test_an_image_is_turned_in_one_of_four_ways_each_of_a_quarter(self):
+        x = images(1, 8, 8)
+        ways = {
+            way.contiguous().numpy().tobytes(): name
+            for name, way in {
+                "as it is": x,
+                "upside down": x.flip(2),
+                "transposed": x.transpose(2, 3),
+                "both": x.flip(2).transpose(2, 3),
+            }.items()
+        }
+        y = turn(x.expand(4000, -1, -1, -1), generator())
+        counted = Counter(ways[image.contiguous().numpy().tobytes()] for image in y)
+        assert len(counted) == 4
+        assert all(abs(count - 1000) < 4 * math.sqrt(4000 * 0.25 * 0.75) for count in counted.values())
+        assert y.is_contiguous(memory_format=LAST)
+
+    def test_with_flip_there_are_all_eight_symmetries(self):
+        x = images(1, 8, 8).expand(400, -1, -1, -1).contiguous(memory_format=LAST)
+        y = changed(x, flip=True, turn=True)
+        square = x[0].numpy()
+        all_eight = {
+            np.ascontiguousarray(np.rot90(way, k, (1, 2))).tobytes()
+            for way in (square, square[:, ::-1])
+            for k in range(4)
+        }
+        assert {image.contiguous().numpy().tobytes() for image in y} == all_eight
+
+    def test_a_seed_makes_the_draws(self):
+        x = images(64, 8, 8)
+        one, same, other = (changed(x, seed, turn=True) for seed in (1, 1, 2))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, other)
 
 
 class TestFlip:

@@ -10,7 +10,7 @@ import yaml
 from dvc.repo import Repo
 
 from whence.base import settings
-from whence.runs import Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.runs import Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
 from whence.table.tasks import Objects, Task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,8 +107,8 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
-    from whence import labels, pack, search
+    from stages import corrupt, embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
+    from whence import audit, labels, pack, search
     from whence.estimators.network import backbones, recipe
 
     for dataset, section in PARAMS["fetch"].items():
@@ -123,6 +123,8 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(section, weights.Settings, backbones.known(name))
     settings.check(PARAMS["embed"], embed.Settings, "embed")
     settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
+    settings.check(PARAMS["audit"], audit.Settings, "audit")
+    settings.check(PARAMS["corrupt"], corrupt.Settings, "corrupt")
     settings.check(PARAMS["distances"], mistakes.Settings, "distances")
     for name, section in PARAMS["tune"].items():
         settings.check(section, search.Settings, name)
@@ -229,6 +231,15 @@ def test_mistakes_are_those_of_runs_in_spaces_of_their_dataset(content):
             assert content["hidden"][about.features]["dataset"] == about.dataset
         assert (about.run, about.features) not in seen
         seen.add((about.run, about.features))
+
+
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_corrupted_are_runs_of_images(content):
+    for key, section in content["corrupted"].items():
+        settings.check(section, Corrupted, key)
+        run = content["runs"][key]
+        assert run["features"] == "images"
+        assert section == {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
 
 
 def test_the_study_holds_every_classifier_and_the_default_runs():

@@ -20,7 +20,7 @@ from whence.base.settings import check
 from whence.estimators.network import data, estimator, progress, recipe, trainer
 from whence.estimators.network.estimator import Estimator
 
-STILL = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
+STILL = {"flip": False, "turn": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
 SECTION = {
     "seeds": [0, 1],
     "epochs": 2,
@@ -201,6 +201,10 @@ class TestRefusals:
     def test_a_shift_further_than_the_image(self):
         message = refused(*splits(), augment=STILL | {"shift": 6})
         assert message == ": does not fit images of 8×6×3: augment.shift: got 6, expected less than their sides"
+
+    def test_what_is_not_square_cannot_be_turned(self):
+        message = refused(*splits(), augment=STILL | {"turn": True})
+        assert message.endswith(": augment.turn: only square images can be turned; make it false")
 
     def test_an_architecture_with_another_number_of_outputs(self):
         module = entry(build=lambda shape, outputs, settings: Net(6, outputs + 1))

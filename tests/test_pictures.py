@@ -9,6 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from matplotlib.text import Text
+from sklearn.metrics import roc_auc_score
 
 from stages import compare, compare_objects
 from whence import pictures
@@ -413,6 +414,8 @@ PARAMS = """
 source: sample
 weights: {}
 transfers: {}
+evaluate:
+  metrics: {resamples: 50, confidence: 0.95, ece_bins: 15, seed: 0}
 tasks:
   fake: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
   empty: {dataset: cifake, question: real?, label: domain, negative: real, positive: fake}
@@ -421,6 +424,16 @@ runs:
   best: NETWORK
   worst: RUN
 """.replace("RUN", RUN).replace("NETWORK", RUN.replace("classical", "network"))
+
+
+def answers(auc):
+    """Scores of 200 test rows, and of some of valid that nobody is to look at; the better the higher `auc` is."""
+    rng = np.random.default_rng(round(100 * auc))
+    actual = np.array(["real", "fake"] * 100 + ["fake"] * 9)
+    score = ((actual == "fake") * (auc - 0.5) * 4 + rng.normal(size=209)).clip(-2, 4) / 6 + 1 / 3
+    split = np.repeat(["test", "valid"], [200, 9])
+    columns = {"row": range(209), "path": [f"{k}.jpg" for k in range(209)], "split": split, "clean": split == "test"}
+    return pd.DataFrame(columns | {"actual": actual, "score_0": score})
 
 
 @pytest.fixture
@@ -436,6 +449,8 @@ def folder(tmp_path, monkeypatch):
         for kind, where in kinds.items():
             (tmp_path / where).mkdir(exist_ok=True)
             curve_tables([name])[kind][name].to_csv(tmp_path / where / f"{name}.csv", index=False)
+        (tmp_path / "scores").mkdir(exist_ok=True)
+        answers(auc).to_csv(tmp_path / "scores" / f"{name}.csv", index=False)
         kind, table = ("classical", without_epochs(name)) if name == "worst" else ("network", histories([name]))
         (tmp_path / "training" / kind).mkdir(parents=True, exist_ok=True)
         table[name].to_csv(tmp_path / "training" / kind / f"{name}.csv", index=False)
@@ -443,9 +458,10 @@ def folder(tmp_path, monkeypatch):
 
 
 def comparison(folder, task="fake", out="out"):
-    inputs = [folder / name for name in ("full", "roc", "precision_recall", "reliability", "confusion", "training")]
-    tables = ("leaderboard.csv", "roc.csv", "pr.csv", "confusion.csv", "training.csv")
-    names = (*tables, "curves.png", "leaderboard.png", "confusion.png", "training.png")
+    curves = ("roc", "precision_recall", "reliability", "confusion")
+    inputs = [folder / name for name in ("full", *curves, "training", "scores")]
+    tables = ("leaderboard.csv", "roc.csv", "pr.csv", "confusion.csv", "training.csv", "significance.csv")
+    names = (*tables, "curves.png", "leaderboard.png", "confusion.png", "training.png", "significance.png")
     outputs = [folder / out / name for name in names]
     compare.main(task, *inputs, *outputs)
     return dict(zip(names, outputs, strict=True))
@@ -457,12 +473,45 @@ def test_the_leaderboard_and_the_gathered_tables(folder):
     assert board["run"].tolist() == ["best", "worse", "worst"]
     assert board["official_roc_auc"].tolist() == [0.9, 0.8, 0.7]
     assert board["epochs"].tolist() == [12.0, 12.0, 0.0]
+    assert board["group"].tolist() == [1, 1, 2]
     assert {f"{rows}_n" for rows in ("valid", "official", "clean")} <= set(board.columns)
     roc = pd.read_csv(written["roc.csv"])
     assert roc.columns.tolist() == ["run", "fpr", "tpr"]
     assert roc["run"].tolist() == np.repeat(["best", "worse", "worst"], 30).tolist()
     training = pd.read_csv(written["training.csv"])
     assert training["run"].tolist() == ["best"] * 36 + ["worse"] * 36 + ["worst"]
+
+
+def test_every_pair_of_runs_is_held_against_each_other(folder):
+    table = pd.read_csv(comparison(folder)["significance.csv"])
+    assert table[["first", "second"]].to_numpy().tolist() == [["best", "worse"], ["best", "worst"], ["worse", "worst"]]
+    truth = answers(0.9).query("split == 'test'")["actual"] == "fake"
+    auc = {k: roc_auc_score(truth, answers(k).query("split == 'test'")["score_0"]) for k in (0.9, 0.8, 0.7)}
+    assert table["auc"].tolist() == pytest.approx(
+        [auc[0.9] - auc[0.8], auc[0.9] - auc[0.7], auc[0.8] - auc[0.7]], abs=1e-5
+    )
+
+
+def test_the_matrix_shows_who_is_better_on_both_sides_of_the_diagonal():
+    differ = {
+        "first": ["a"],
+        "second": ["b"],
+        "auc": [0.2],
+        "accuracy": [0.1],
+        "delong_holm": [0.01],
+        "mcnemar_holm": [0.3],
+    }
+    figure = compare._differences(TITLE, ["a", "b"], {name: np.array(column) for name, column in differ.items()}, 0.05)
+    shown = {tuple(int(c) for c in text.get_position()): text.get_text() for text in figure.axes[0].texts}
+    assert shown == {(0, 1): "-.200*", (1, 0): "+.100"}, "column, row: b has less ROC AUC than a, and a more accuracy"
+
+
+def test_scores_of_other_rows_are_refused(folder):
+    table = answers(0.8)
+    table.loc[3, "path"] = "another.jpg"
+    table.to_csv(folder / "scores" / "worse.csv", index=False)
+    with pytest.raises(InputError, match=r"worse\.csv: its test rows are not those of best; run dvc repro"):
+        comparison(folder)
 
 
 def test_two_comparisons_have_the_same_bytes(folder):

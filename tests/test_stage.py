@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from stages import evaluate, fetch, label, pack, train
-from whence import curves, metrics, models
+from whence import calibration, curves, metrics, models
 from whence.archive import kind, members, write
 from whence.base import settings, stage
 from whence.base.errors import InputError
@@ -552,7 +552,7 @@ def test_train_and_evaluate_from_end_to_end(command, data, here):
     headline, full = (json.loads((here / name).read_text()) for name in ("headline.json", "full.json"))
     assert list(headline) == ["roc_auc", "balanced_accuracy", "mcc", "clean_roc_auc"]
     assert out.startswith(f"35 test rows: roc_auc {headline['roc_auc']:.4f}")
-    assert {kind: part["n"] for kind, part in full.items()} == {"valid": 30, "official": 35, "clean": 25}
+    assert {kind: part["n"] for kind, part in full.items() if "n" in part} == {"valid": 30, "official": 35, "clean": 25}
     assert 0.6 < headline["roc_auc"] < 1
     scores = tables.read_csv(here / "scores.csv")
     assert list(scores) == ["row", "path", "split", "clean", "actual", "score_0"]
@@ -626,6 +626,22 @@ def test_metrics_are_the_mean_over_the_members_and_curves_take_all_their_rows(co
         each = [metrics.summarise(truth[mask], member[mask], section.metrics) for member in score]
         for name, value in full[which].items():
             assert value == pytest.approx(np.mean([one[name] for one in each]), abs=2e-6), (which, name)
+    valid, wanted = masks["valid"], {"temperature": [], "log_loss": [], "threshold": [], "false_positive_rate": []}
+    for member in score:
+        by = calibration.temperature(truth[valid], member[valid])
+        cool = metrics.summarise(truth[test], calibration.cooled(member[test], by), section.metrics)
+        threshold = calibration.at_most(truth[valid], member[valid], section.false_alarm)
+        wanted["temperature"].append(by)
+        wanted["log_loss"].append(cool["log_loss"])
+        wanted["threshold"].append(threshold)
+        wanted["false_positive_rate"].append((member[test & ~truth] >= threshold).mean())
+    for part, names in (
+        ("calibrated", ("temperature", "log_loss")),
+        ("false_alarm", ("threshold", "false_positive_rate")),
+    ):
+        for name in names:
+            assert full[part][name] == pytest.approx(np.mean(wanted[name]), abs=2e-6), (part, name)
+    assert full["youden"]["balanced_accuracy"] > 0.6
     assert out.startswith("35 test rows: ")
     scores = tables.read_csv(here / "scores.csv")
     assert list(scores)[5:] == [f"score_{k}" for k in range(count)]

@@ -26,8 +26,8 @@ from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.recipe import Settings
 
 SCALE = Scale((128.0, 120.0, 130.0), (60.0, 50.0, 70.0))
-STILL = {"flip": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
-MOVED = {"flip": True, "shift": 1, "rotate": 5.0, "zoom": 0.1, "shear": 0.1, "jitter": 0.1, "cutout": 2}
+STILL = {"flip": False, "turn": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
+MOVED = {"flip": True, "turn": True, "shift": 1, "rotate": 5.0, "zoom": 0.1, "shear": 0.1, "jitter": 0.1, "cutout": 2}
 PLAIN = {
     "seeds": [0],
     "epochs": 4,

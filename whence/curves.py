@@ -18,6 +18,18 @@ NOTHING_POSITIVE = 1.0 + 10.0**-DECIMALS
 """The threshold of the first point of a curve, above every score: finite, since CSV, JSON and Vega have no infinity."""
 
 
+def sweep(positive: NDArray[np.bool_], score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Return false and true positives (int64) and thresholds (float64, falling), each (1 + distinct scores,).
+
+    Raises InputError as `metrics.check` does.
+    """
+    check(positive, score)
+    falling, group = np.unique(-score, return_inverse=True)
+    fp, tp = (np.bincount(group[rows], minlength=len(falling)).cumsum() for rows in (~positive, positive))
+    fp, tp = np.pad(fp, (1, 0)), np.pad(tp, (1, 0))
+    return fp, tp, np.concatenate([[NOTHING_POSITIVE], -falling])
+
+
 def roc(positive: NDArray[np.bool_], score: Floats, points: int) -> Columns:
     """Return `fpr`, `tpr`, `threshold` (at most `points` float64 rows each) from (0, 0) to (1, 1), thresholds falling.
 
@@ -25,7 +37,7 @@ def roc(positive: NDArray[np.bool_], score: Floats, points: int) -> Columns:
     those of every distinct score (Fawcett 2006, algorithm 1) without those inside a straight stretch, thinned as
     `_thin` says. Raises InputError as `metrics.check` does, and for fewer than two points.
     """
-    fp, tp, threshold = _sweep(positive, score)
+    fp, tp, threshold = sweep(positive, score)
     # Counts are whole numbers, so the cross product of two steps is exactly 0 where the curve runs straight.
     right, up = np.diff(fp), np.diff(tp)
     corner = np.concatenate([[True], right[:-1] * up[1:] != up[:-1] * right[1:], [True]])
@@ -40,7 +52,7 @@ def precision_recall(positive: NDArray[np.bool_], score: Floats, points: int) ->
     convention (scikit-learn's too); the last, where everything is, has the share of positives. Points inside a vertical
     stretch are left out, the rest is thinned as `_thin` says.
     """
-    fp, tp, threshold = _sweep(positive, score)
+    fp, tp, threshold = sweep(positive, score)
     rising = np.diff(tp) > 0
     corner = np.concatenate([[True], rising[:-1] | rising[1:], [True]])
     fp, tp = fp[corner], tp[corner]
@@ -72,15 +84,6 @@ def confusion(positive: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> NDAr
     if positive.shape != predicted.shape or positive.ndim != 1:
         raise InputError(f"positive {positive.shape} and predicted {predicted.shape}: expected one of each per row")
     return np.bincount(2 * positive + predicted, minlength=4).reshape(2, 2)
-
-
-def _sweep(positive: NDArray[np.bool_], score: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Return false and true positives (int64) and thresholds (float64, falling), each (1 + distinct scores,)."""
-    check(positive, score)
-    falling, group = np.unique(-score, return_inverse=True)
-    fp, tp = (np.bincount(group[rows], minlength=len(falling)).cumsum() for rows in (~positive, positive))
-    fp, tp = np.pad(fp, (1, 0)), np.pad(tp, (1, 0))
-    return fp, tp, np.concatenate([[NOTHING_POSITIVE], -falling])
 
 
 def _thin(x: Floats, y: Floats, points: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ give when other programs run, and their number would change the last bits.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,6 +140,25 @@ def interval(measure: Callable[[NDArray[np.int64]], Floats], n: int, settings: S
     return ends
 
 
+def resampled_auc(positive: NDArray[np.bool_], runs: Sequence[Floats], settings: Settings) -> Floats:
+    """Return (resamples, R) the ROC AUC of R runs, scores (S, N) each, all on the same resampled rows; NaN as above.
+
+    Rows and, of each run apart, members are drawn as `interval` draws them.
+    """
+    rng, step, n = np.random.default_rng(settings.seed), max(1, BLOCK // len(positive)), len(positive)
+    tables = [[_tabulate(positive, member, settings.ece_bins) for member in run] for run in runs]
+    blocks = []
+    for start in range(0, settings.resamples, step):
+        drawn = rng.integers(n, size=(min(step, settings.resamples - start), n))
+        each = []
+        for members in tables:
+            auc = np.stack([_auc(_counts(table.cell[drawn], len(table.bin))) for table in members])
+            chosen = rng.integers(len(members), size=auc.shape)
+            each.append(np.take_along_axis(auc, chosen, axis=0).mean(axis=0))
+        blocks.append(np.stack(each, axis=1))
+    return np.concatenate([np.zeros((0, len(runs))), *blocks])
+
+
 def bin_of(value: Floats, bins: int) -> NDArray[np.int64]:
     """Return (N,) int64, the bin of each value in [0, 1]: bin m is (m / bins, (m + 1) / bins], and 0 is in bin 0."""
     return np.searchsorted(np.arange(1, bins) / bins, value, side="left")
@@ -205,6 +224,12 @@ def _ranking(counts: Floats, positives: Floats, negatives: Floats) -> tuple[Floa
     np.maximum(selected, 1, out=selected)  # nothing drawn so far: precision 0 / 1 counts for nothing
     steps = np.einsum("bg,bg->b", positive, np.divide(above, selected, out=selected))
     return _ratio(pairs, positives * negatives, np.nan), _ratio(steps, positives, np.nan)
+
+
+def _auc(counts: Floats) -> Floats:
+    """Return ROC AUC (B,) of the tables (B, 2, G); NaN without rows of both classes."""
+    negatives, positives = counts.sum(axis=2).T
+    return _ranking(counts, positives, negatives)[0]
 
 
 def _calibration(flat: Floats, table: _Table) -> Floats:

@@ -101,6 +101,20 @@ def draw_heat(axes: Any, table: pd.DataFrame, marked: pd.DataFrame) -> None:
     axes.grid(visible=False)
 
 
+def draw_differences(axes: Any, table: pd.DataFrame, marked: pd.DataFrame) -> None:
+    """Draw a square table of differences, blue above 0 and red below it; `marked` cells get an asterisk."""
+    values = table.to_numpy(float)
+    most = np.nanmax(np.abs(values), initial=0.01)
+    axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+    for i, j in np.argwhere(np.isfinite(values)):
+        text = f"{values[i, j]:+.3f}".replace("0.", ".") + ("*" if marked.iat[i, j] else "")
+        ink = "white" if abs(values[i, j]) > 0.6 * most else "black"
+        axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
+    axes.set_xticks(range(len(table.columns)), table.columns, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(table)), table.index)
+    axes.grid(visible=False)
+
+
 def draw_map(axes: Any, table: pd.DataFrame, by: str, names: Sequence[str], dimensions: int) -> None:
     """Draw the points x2, y2 (or x3, y3, z3) of a map, a colour for each of `names` in column `by`, grey for others."""
     places = [f"{axis}{dimensions}" for axis in "xyz"[:dimensions]]

@@ -73,6 +73,19 @@ class Mistakes(RootModel[Annotated[dict[str, Mistake], Field(min_length=1)]]):
     """Section mistakes."""
 
 
+class Corrupted(settings.Section):
+    """One entry of section corrupted, a key of runs: one of images, that is asked about corrupted ones."""
+
+    task: str
+    dataset: str
+    kind: Kind
+    classifier: str
+
+
+class AllCorrupted(RootModel[Annotated[dict[str, Corrupted], Field(min_length=1)]]):
+    """Section corrupted."""
+
+
 class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
 
@@ -108,6 +121,11 @@ def maps() -> dict[str, Map]:
 def mistakes() -> dict[str, Mistake]:
     """Return section mistakes, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("mistakes", Mistakes).root
+
+
+def corrupted() -> dict[str, Corrupted]:
+    """Return section corrupted, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("corrupted", AllCorrupted).root
 
 
 def shown(listed: Mapping[str, settings.Section]) -> dict[str, str]:

@@ -22,6 +22,8 @@ class Settings(Section):
 
     flip: bool
     """Mirror images, alternately: half of them in even epochs, the other half in odd ones (Jordan 2024)."""
+    turn: bool
+    """Turn half of the images upside down, and transpose half: with flip, all symmetries of a square."""
     shift: int = Field(ge=0)
     """Most whole pixels up, down, left and right; the edge is reflected."""
     rotate: float = Field(ge=0, le=15)
@@ -44,6 +46,8 @@ def augment(images: Tensor, mirrored: Tensor, settings: Settings, scale: Scale, 
     """
     if settings.flip:
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    if settings.turn:
+        images = turn(images, generator)
     if settings.shift:
         images = shift(images, settings.shift, generator)
     if settings.rotate or settings.zoom or settings.shear:
@@ -61,6 +65,13 @@ def mirror(rows: Tensor, epoch: int, seed: int) -> Tensor:
     hashed = (rows * 2654435761 + (seed + 1) * 40503) & 0xFFFFFFFF
     hashed = ((hashed ^ (hashed >> 15)) * 2246822519) & 0xFFFFFFFF
     return ((hashed >> 16) + epoch) % 2 == 1
+
+
+def turn(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the square images, half of them upside down, half of them, drawn apart, with rows and columns swapped."""
+    down, over = (torch.rand((2, len(images)), generator=generator) < 0.5).to(images.device)[:, :, None, None, None]
+    images = torch.where(down, images.flip(2), images)
+    return torch.where(over, images.transpose(2, 3), images).contiguous(memory_format=torch.channels_last)
 
 
 def shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -124,6 +124,8 @@ class Estimator(models.Model):
             raise ValueError("augment is for images alone, and so is views_at_test; make them false, 0 and 1")
         if changed["shift"] >= min(sides, default=1):
             raise ValueError(f"augment.shift: got {changed['shift']}, expected less than their sides")
+        if changed["turn"] and len(set(sides)) > 1:
+            raise ValueError("augment.turn: only square images can be turned; make it false")
         if self.settings.views_at_test == 6 and min(sides) < 2:
             raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
 
