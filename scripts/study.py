@@ -18,15 +18,8 @@ from whence.base.files import replacing
 from whence.base.stage import run
 
 LISTS = (
-    "weights",
-    "runs",
-    "transfers",
-    "object_runs",
-    "object_transfers",
-    "searches",
-    "hidden",
-    "mistakes",
-    "corrupted",
+    *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_transfers"),
+    *("searches", "hidden", "mistakes", "corrupted"),
 )
 Edit = tuple[int, int, str]
 """What stands from one place to another is replaced by a text."""

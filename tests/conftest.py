@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from repositories import FEW, FEW_OBJECTS, ROOT, commit, edit, fresh, run
+from repositories import FEW, FEW_CONTROL, FEW_OBJECTS, ROOT, commit, edit, fresh, run
 
 # Ctrl-C is tested, and shells start what runs in the background with it switched off.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,6 +44,8 @@ def small(tmp_path_factory):
             "fake-mlp": {"task": "fake", "dataset": "cifake", "kind": "network", "classifier": "mlp"}
         }
         params["corrupt"]["rows"] = 20
+        params["derived"] = {"cifake-shuffled": STUDY["derived"]["cifake-shuffled"]}
+        params["controls"] = {FEW_CONTROL: STUDY["controls"][FEW_CONTROL]}
         params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}
         params["train"]["head"] |= {"epochs": 2, "batch": 32}
         params["tune"]["fake-head"]["trials"] = 3

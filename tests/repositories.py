@@ -9,6 +9,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest", "fake-mlp"]
+FEW_CONTROL = "fake-shuffled-spectrum-logistic"
 FEW_OBJECTS = ["objects-real-lenet"]
 QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]

@@ -9,9 +9,11 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
+from whence import derive
 from whence.base import settings
-from whence.runs import Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.runs import Control, Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
 from whence.table.tasks import Objects, Task
+from whence.transforms import TRANSFORMS
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMS = settings.read(ROOT / "params.yaml")
@@ -240,6 +242,24 @@ def test_corrupted_are_runs_of_images(content):
         run = content["runs"][key]
         assert run["features"] == "images"
         assert section == {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
+
+
+@pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])
+def test_controls_are_runs_on_what_is_derived_from_the_dataset_of_those_that_they_are_held_against(content):
+    for key, section in content["derived"].items():
+        about = settings.check(section, derive.Settings, key)
+        assert key.startswith(f"{about.dataset}-")
+        assert about.transform in {None, *TRANSFORMS}
+    assert {section["dataset"] for section in content["controls"].values()} == set(content["derived"])
+    for key, section in content["controls"].items():
+        control, whole = settings.check(section, Control, key), content["runs"][section["against"]]
+        assert section == whole | {"dataset": control.dataset, "against": control.against}
+        assert content["derived"][control.dataset]["dataset"] == whole["dataset"]
+        changed = control.dataset.removeprefix(f"{whole['dataset']}-")
+        assert key == control.against.replace(f"{control.task}-", f"{control.task}-{changed}-", 1)
+        assert control.features in {"images", "spectrum"}
+    assert PARAMS["derived"].items() <= STUDY["derived"].items()
+    assert PARAMS["controls"].items() <= STUDY["controls"].items()
 
 
 def test_the_study_holds_every_classifier_and_the_default_runs():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from repositories import FEW, commit, edit, fresh, run
+from repositories import FEW, FEW_CONTROL, commit, edit, fresh, run
 
 from whence.base.settings import load
 from whence.features import spectrum
@@ -69,10 +69,13 @@ def test_a_parameter_of_one_classifier_reruns_its_runs_and_what_follows(reposito
     assert sorted(ran(run(repository, "dvc", "repro"))) == [
         "compare@fake",
         "compare@origin",
+        "compare_controls",
         "evaluate@fake-spectrum-logistic",
         "evaluate@origin-colour-logistic",
+        f"evaluate_control@{FEW_CONTROL}",
         "train@fake-spectrum-logistic",
         "train@origin-colour-logistic",
+        f"train_control@{FEW_CONTROL}",
     ]
 
 
@@ -97,7 +100,7 @@ def test_a_changed_file_of_the_networks_reruns_networks_alone(repository, file, 
         f"{verb}{'_objects' * name.startswith('objects')}@{name}" for name in names for verb in ("train", "evaluate")
     ]
     searched = ["tune@fake-head"] if "estimators" in file else []
-    assert sorted(stages) == sorted([*expected, "hidden@fake-mlp", *searched])
+    assert sorted(stages) == sorted([*expected, "corrupt@fake-mlp", "hidden@fake-mlp", *searched])
 
 
 def test_the_launcher_changes_nothing_and_starts_several_processes(repository):
@@ -140,7 +143,8 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
 def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
     path = repository / "whence/features/spectrum.py"
     path.write_text(path.read_text() + "\n# a remark\n")
-    assert sorted(ran(run(repository, "dvc", "repro"))) == ["extract@cifake-spectrum", "extract@cinic10-spectrum"]
+    names = ["extract@cifake-spectrum", "extract@cinic10-spectrum", "extract_derived@cifake-shuffled"]
+    assert sorted(ran(run(repository, "dvc", "repro"))) == names
 
 
 def test_a_removed_run_leaves_no_row(repository):

@@ -2,11 +2,11 @@
 
 After Hendrycks & Dietterich 2019 (arXiv 1903.12261), whose severities for images of 32 pixels these are, but for the
 kinds of blur, which they leave to other libraries; those kinds that need photographs or drawings of weather are left
-out, and `rescale` is added. Images are (n, H, W, 3), whole batches at a time; what is random comes from a generator.
+out, and `rescale` is added. Images are (n, H, W, 3), whole batches at a time; levels may go beyond 0 to 255 until they
+are rounded, and what is random comes from a generator.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whence import jpeg
+from whence.resample import Levels, through
 
 Images = NDArray[np.uint8]
-Levels = NDArray[np.float32]
-"""Pixels of 0 to 255, which may be beyond until they are rounded."""
 Draws = np.random.Generator
 SEVERITIES = 5
 REACH = 4
@@ -139,7 +138,7 @@ def elastic(x: Levels, level: int, rng: Draws) -> Levels:
 def pixelate(x: Levels, level: int, _: Draws) -> Levels:
     """Reduce to .95 to .65 of the size by averages, and enlarge without any."""
     share = (0.95, 0.9, 0.85, 0.75, 0.65)[level]
-    return _resized(x, share, Image.Resampling.BOX, Image.Resampling.BOX)
+    return through(x, share, Image.Resampling.BOX, Image.Resampling.BOX)
 
 
 def jpeg_compression(x: Levels, level: int, _: Draws) -> Levels:
@@ -149,7 +148,7 @@ def jpeg_compression(x: Levels, level: int, _: Draws) -> Levels:
 
 def rescale(x: Levels, level: int, _: Draws) -> Levels:
     """Reduce to 28, 24, 20, 16 and 12 of 32 pixels by Lanczos' filter, and enlarge by it."""
-    return _resized(x, (28, 24, 20, 16, 12)[level] / 32, Image.Resampling.LANCZOS, Image.Resampling.LANCZOS)
+    return through(x, (28, 24, 20, 16, 12)[level] / 32, Image.Resampling.LANCZOS, Image.Resampling.LANCZOS)
 
 
 CORRUPTIONS: dict[str, Callable[[Levels, int, Draws], Levels]] = {
@@ -199,18 +198,3 @@ def _sample(x: Levels, row: NDArray[Any], column: NDArray[Any]) -> Levels:
     upper = x[each, top, left] * (1 - across) + x[each, top, right] * across
     lower = x[each, bottom, left] * (1 - across) + x[each, bottom, right] * across
     return np.asarray(upper * (1 - down) + lower * down, np.float32)
-
-
-def _resized(x: Levels, share: float, reduce: Image.Resampling, enlarge: Image.Resampling) -> Levels:
-    """Return images reduced to a share of their sides, to whole levels, and enlarged again, by Pillow's filters."""
-    small = [max(1, int(side * share)) for side in x.shape[1:3]]
-    down = [_resampling(side, to, reduce) for side, to in zip(x.shape[1:3], small, strict=True)]
-    up = [_resampling(to, side, enlarge) for side, to in zip(x.shape[1:3], small, strict=True)]
-    reduced = np.einsum("ih,nhwc,jw->nijc", down[0], x, down[1], optimize=True)
-    return np.asarray(np.einsum("hi,nijc,wj->nhwc", up[0], np.rint(reduced).clip(0, 255), up[1], optimize=True))
-
-
-@cache
-def _resampling(side: int, to: int, filter_: Image.Resampling) -> Levels:
-    """Return the matrix (to, side) by which Pillow resizes a line: what it makes of the lines of the identity."""
-    return np.asarray(Image.fromarray(np.eye(side, dtype=np.float32)).resize((side, to), filter_))

@@ -41,6 +41,17 @@ class Transfer(Run):
     weights: str
 
 
+class Control(Run):
+    """One entry of section controls: a run on a derived dataset, and the run that it is held against."""
+
+    against: str
+    """A key of section runs, on the dataset that the other is derived from."""
+
+
+class Controls(RootModel[Annotated[dict[str, Control], Field(min_length=1)]]):
+    """Section controls."""
+
+
 class ObjectTransfer(ObjectRun):
     """One entry of section object_transfers, the same for the ten categories."""
 
@@ -126,6 +137,11 @@ def mistakes() -> dict[str, Mistake]:
 def corrupted() -> dict[str, Corrupted]:
     """Return section corrupted, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("corrupted", AllCorrupted).root
+
+
+def controls() -> dict[str, Control]:
+    """Return section controls, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("controls", Controls).root
 
 
 def shown(listed: Mapping[str, settings.Section]) -> dict[str, str]:
