@@ -1,7 +1,6 @@
 """Look for what is wrong with a dataset: copies within and across splits and domains, placeholders, uneven coding."""
 
 import importlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tqdm import tqdm
 from whence import archive, arrays, audit, metrics, pictures, runs, similar
 from whence.base import settings
 from whence.base.errors import InputError
-from whence.base.files import replacing
 from whence.base.stage import run
 from whence.table import rows, tables
 
@@ -61,8 +59,7 @@ def main(
         "exact": _counts(table, exact) | {"same_file": int((contents[exact[:, 0]] == contents[exact[:, 1]]).sum())},
         "near": _counts(table, near.pair),
     }
-    with replacing(figures) as partial:
-        partial.write_text(json.dumps(counted, indent=2) + "\n", encoding="utf-8")
+    metrics.write(figures, counted)
     pictures.save(_gallery(dataset, table, array, near, blank, section.shown), gallery)
     both = f"{len(exact):,} exact and {len(near.pair):,} near-duplicate pairs"
     print(f"{len(array):,} images: {both}, {len(blank):,} placeholders, {counted['codings']} ways of coding")
@@ -102,7 +99,7 @@ def _write_pairs(path: Path, table: rows.Labels, exact: Rows, near: similar.Near
 
 
 def _write_colours(path: Path, table: rows.Labels, array: NDArray[np.uint8]) -> None:
-    """Write mean and standard deviation of the channels, a line per category × domain and one per domain."""
+    """Write mean and standard deviation of the channels, a line per category × domain."""
     _, code = np.unique(np.stack([table.domain, table.category]), axis=1, return_inverse=True)
     found = audit.colours(array, code)
     cell = pd.DataFrame({"domain": table.domain, "category": table.category}).drop_duplicates()
