@@ -82,11 +82,8 @@ def main(
         (significance_picture, _differences(title, board["run"].tolist(), differ, 1 - section.confidence)),
     ):
         pictures.save(figure, picture)
-    print(
-        board[["group", "run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]].to_string(
-            index=False
-        )
-    )
+    columns = ["group", "run", "official_roc_auc", "official_balanced_accuracy", "clean_roc_auc"]
+    print(board[columns].to_string(index=False))
 
 
 def _leaderboard(full: Path, names: list[str]) -> pd.DataFrame:

@@ -10,7 +10,6 @@ from tqdm import tqdm
 
 from whence import arrays, corruptions, metrics, models
 from whence.base import settings
-from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks
 
@@ -50,10 +49,8 @@ def main(
     table, array = rows.read(labels), arrays.read(images)
     rows.check_aligned(table, array, images)
     model = estimator.Estimator.load(entry, weights, card)
-    if model.classes_.tolist() != question.classes:
-        raise InputError(f"{card}: tells {model.classes_.tolist()} apart, expected {question.classes}; run dvc repro")
-    test = np.flatnonzero(table.split == "test")
-    test = test[np.linspace(0, len(test) - 1, min(section.rows, len(test))).astype(np.int64)]
+    question.check_model(model.classes_.tolist(), card)
+    test = rows.spaced(np.flatnonzero(table.split == "test"), section.rows)
     positive, x = question.target(table)[test] == question.positive, array[test]
     lines = []
     for name in tqdm(["clean", *corruptions.CORRUPTIONS], unit="corruption", disable=None):

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from whence import arrays, calibration, curves, metrics, models
 from whence.base import settings
-from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables
 from whence.table.tasks import Task
@@ -71,8 +70,7 @@ def main(
     rows.check_aligned(table, array, features)
     opened = np.flatnonzero(np.isin(table.split, ["valid", "test"]))
     model = estimator.Estimator.load(entry, weights, card)
-    if model.classes_.tolist() != question.classes:
-        raise InputError(f"{card}: tells {model.classes_.tolist()} apart, expected {question.classes}; run dvc repro")
+    question.check_model(model.classes_.tolist(), card)
     score = models.ask(model, array, opened)[:, :, 1]
     clean, positive = rows.clean(table), question.target(table) == question.positive
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)

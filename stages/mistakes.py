@@ -45,7 +45,7 @@ def main(task: str, labels: Path, features: Path, scores: Path, distances: Path,
     _check_enough(code[train], question, section.neighbours)
     score = _score(scores, table, question, test)
     agrees = (score >= metrics.THRESHOLD) == code[test]
-    wrong, right = test[~agrees], _spaced(test[agrees], section.right_rows)
+    wrong, right = test[~agrees], rows.spaced(test[agrees], section.right_rows)
     scale, measured = _measured(array, code, train, np.concatenate([wrong, right]), section.neighbours)
     if not all(np.isfinite(column).all() for column in measured.values()):
         raise InputError(f"{features}: holds what is no finite number; run dvc repro to make it again")
@@ -79,11 +79,6 @@ def _score(path: Path, table: rows.Labels, question: tasks.Task, test: Rows) -> 
     if not members or not all(map(np.array_equal, about, wanted)):
         raise InputError(f"{path}: its test rows are not the {len(test):,} of the labels; {again}")
     return np.asarray(np.mean(members, axis=0))
-
-
-def _spaced(row: Rows, most: int) -> Rows:
-    """Return all of the rows (n,), or as many as `most` of them, evenly spaced."""
-    return row[np.linspace(0, len(row) - 1, min(most, len(row))).astype(np.int64)]
 
 
 def _measured(array: NDArray[Any], code: Rows, train: Rows, chosen: Rows, k: int) -> tuple[float, Columns]:

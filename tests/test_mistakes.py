@@ -152,9 +152,9 @@ class TestMistakes:
         _, figures = looked_at(here)
         assert figures["right"]["n"] == 1
         assert figures["wrong"]["n"] == 2
-        assert mistakes._spaced(np.arange(10), 4).tolist() == [0, 3, 6, 9]
-        assert mistakes._spaced(np.arange(3), 4).tolist() == [0, 1, 2]
-        assert mistakes._spaced(np.arange(0), 4).tolist() == []
+        assert rows.spaced(np.arange(10), 4).tolist() == [0, 3, 6, 9]
+        assert rows.spaced(np.arange(3), 4).tolist() == [0, 1, 2]
+        assert rows.spaced(np.arange(0), 4).tolist() == []
 
     def test_the_same_bytes_twice(self, here):
         looked_at(here)

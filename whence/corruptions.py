@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whence import jpeg
-from whence.resample import Levels, through
+from whence.resample import Levels, blurred, through
 
 Images = NDArray[np.uint8]
 Draws = np.random.Generator
 SEVERITIES = 5
 REACH = 4
-"""Pixels on each side that a motion blur gathers from."""
+"""Pixels on each side that a blur gathers from."""
 
 
 def corrupt(images: Images, name: str, severity: int, seed: int) -> Images:
@@ -57,9 +57,7 @@ def speckle_noise(x: Levels, level: int, rng: Draws) -> Levels:
 
 def gaussian_blur(x: Levels, level: int, _: Draws) -> Levels:
     """Blur by a Gaussian of .4 to 1 pixels."""
-    sigma = (0.4, 0.6, 0.7, 0.8, 1.0)[level]
-    weights = np.exp(-(np.arange(-4, 5) ** 2) / (2 * sigma**2))
-    return _filter(x, np.outer(weights, weights))
+    return blurred(x, (0.4, 0.6, 0.7, 0.8, 1.0)[level], REACH)
 
 
 def defocus_blur(x: Levels, level: int, _: Draws) -> Levels:
@@ -127,10 +125,8 @@ def elastic(x: Levels, level: int, rng: Draws) -> Levels:
     row, column = _grid(x)
     row, column = row - (height - 1) / 2, column - (width - 1) / 2
     along = np.stack(np.broadcast_arrays(row, column, np.ones_like(row)), axis=-1).reshape(1, -1, 3) @ affine
-    reach = np.arange(-round(3 * smooth), round(3 * smooth) + 1)
-    weights = np.exp(-(reach**2) / (2 * smooth**2))
     field = rng.uniform(-1, 1, (count, height, width, 2)).astype(np.float32)
-    field = amount * _filter(field, np.outer(weights, weights))
+    field = np.float32(amount) * blurred(field, smooth, round(3 * smooth))
     places = along.reshape(count, height, width, 2) + field
     return _sample(x, places[..., 0] + (height - 1) / 2, places[..., 1] + (width - 1) / 2)
 

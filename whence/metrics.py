@@ -150,9 +150,11 @@ def resampled_auc(positive: NDArray[np.bool_], runs: Sequence[Floats], settings:
     blocks = []
     for start in range(0, settings.resamples, step):
         drawn = rng.integers(n, size=(min(step, settings.resamples - start), n))
+        most = np.prod([positive[drawn].sum(axis=1), (~positive)[drawn].sum(axis=1)], axis=0, dtype=float)
         each = []
         for members in tables:
-            auc = np.stack([_auc(_counts(table.cell[drawn], len(table.bin))) for table in members])
+            counted = [_counts(table.cell[drawn], len(table.bin)) for table in members]
+            auc = np.stack([_auc(counts, counts[:, 1].cumsum(axis=1), most) for counts in counted])
             chosen = rng.integers(len(members), size=auc.shape)
             each.append(np.take_along_axis(auc, chosen, axis=0).mean(axis=0))
         blocks.append(np.stack(each, axis=1))
@@ -215,21 +217,25 @@ def _metrics(counts: Floats, table: _Table) -> Floats:
 
 
 def _ranking(counts: Floats, positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
-    """Return ROC AUC (Mann & Whitney 1947, ties as half) and average precision, both (B,)."""
+    """Return ROC AUC and average precision, both (B,)."""
     negative, positive = counts[:, 0], counts[:, 1]
     above = positive.cumsum(axis=1)
+    auc = _auc(counts, above, positives * negatives)
     selected = negative.cumsum(axis=1)
     selected += above
-    pairs = np.einsum("bg,bg->b", negative, above) - np.einsum("bg,bg->b", negative, positive) / 2
     np.maximum(selected, 1, out=selected)  # nothing drawn so far: precision 0 / 1 counts for nothing
     steps = np.einsum("bg,bg->b", positive, np.divide(above, selected, out=selected))
-    return _ratio(pairs, positives * negatives, np.nan), _ratio(steps, positives, np.nan)
+    return auc, _ratio(steps, positives, np.nan)
 
 
-def _auc(counts: Floats) -> Floats:
-    """Return ROC AUC (B,) of the tables (B, 2, G); NaN without rows of both classes."""
-    negatives, positives = counts.sum(axis=2).T
-    return _ranking(counts, positives, negatives)[0]
+def _auc(counts: Floats, above: Floats, most: Floats) -> Floats:
+    """Return ROC AUC (B,) (Mann & Whitney 1947, ties as half), of `above` (B, G), the positives down to each score.
+
+    `most` (B,) is the number of pairs of a positive and a negative; of none, it is NaN.
+    """
+    negative, positive = counts[:, 0], counts[:, 1]
+    pairs = np.einsum("bg,bg->b", negative, above) - np.einsum("bg,bg->b", negative, positive) / 2
+    return _ratio(pairs, most, np.nan)
 
 
 def _calibration(flat: Floats, table: _Table) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whence.resample import Levels, through
+from whence.resample import blurred, through
 
 Images = NDArray[np.uint8]
 SIGMA = 1.5
@@ -39,13 +39,13 @@ def enlarged(images: Images, _: np.random.Generator) -> Images:
 
 def low_pass(images: Images, _: np.random.Generator) -> Images:
     """Keep what a Gaussian of 1.5 pixels leaves."""
-    return _levels(_blurred(images.astype(np.float32)))
+    return _levels(blurred(images.astype(np.float32), SIGMA, round(3 * SIGMA)))
 
 
 def high_pass(images: Images, _: np.random.Generator) -> Images:
     """Keep what a Gaussian of 1.5 pixels takes away, about grey."""
     levels = images.astype(np.float32)
-    return _levels(levels - _blurred(levels) + GREY)
+    return _levels(levels - blurred(levels, SIGMA, round(3 * SIGMA)) + GREY)
 
 
 def patch_shuffle(images: Images, rng: np.random.Generator) -> Images:
@@ -106,19 +106,6 @@ def _levels(values: NDArray[Any]) -> Images:
 
 def _through(images: Images, share: float, filter_: Image.Resampling) -> Images:
     return _levels(through(images.astype(np.float32), share, filter_, filter_))
-
-
-def _blurred(levels: Levels) -> Levels:
-    reach = round(3 * SIGMA)
-    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * SIGMA**2)).astype(np.float32)
-    weights /= weights.sum()
-    for axis in (1, 2):
-        frame = [(0, 0)] * 4
-        frame[axis] = (reach, reach)
-        framed, side = np.pad(levels, frame, mode="symmetric"), levels.shape[axis]
-        parts = (weight * np.take(framed, range(k, k + side), axis) for k, weight in enumerate(weights))
-        levels = np.asarray(sum(parts), np.float32)
-    return levels
 
 
 def _shuffled(images: Images, side: int, rng: np.random.Generator) -> Images:

@@ -72,6 +72,11 @@ def take(array: NDArray[Any], target: NDArray[Any], chosen: NDArray[np.bool_]) -
     return np.asarray(array[chosen]), y
 
 
+def spaced(row: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return all of the rows (n,), or as many as `most` of them, evenly spaced."""
+    return row[np.linspace(0, len(row) - 1, min(most, len(row))).astype(np.int64)]
+
+
 def digest(pixels: NDArray[np.uint8]) -> str:
     """Return the digest of one image as the index has it: half of a SHA-256, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()[:32]

@@ -1,6 +1,7 @@
 """What is asked of the rows: of which domain they are, or, trained on some domains, which object they show."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,11 @@ class Task(Section):
     def classes(self) -> list[str]:
         """Return the two classes, the positive one last."""
         return [self.negative, self.positive]
+
+    def check_model(self, classes: list[Any], card: Path) -> None:
+        """Raise InputError, which names the model's `card`, unless it tells these two classes apart."""
+        if classes != self.classes:
+            raise InputError(f"{card}: tells {classes} apart, expected {self.classes}; run dvc repro")
 
     def target(self, labels: Labels) -> Strings:
         """Return (N,) the class of each row; raises InputError for labels that are neither class."""
