@@ -215,7 +215,7 @@ def bench_peak() -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from whence.estimators.network import optimizers, trainer
+    from whence.estimators.network import trainer
     from whence.estimators.network.device import device, half
 
     where = device()
@@ -232,9 +232,10 @@ def bench_peak() -> None:
         torch.randint(2, (count,), device=where),
     )
 
+    step = trainer.Step(net, section, data)
+
     def epoch() -> None:
-        movers = optimizers.build("sgd", net, 0.01, 0.0)
-        trainer.one_epoch(net, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, movers, 0, 1)
+        trainer.one_epoch(step, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, 0, 1)
         sync()
 
     share_of_peak("training of ResNet-18 at 32 px", lambda: seconds(epoch), count, per_image)
@@ -244,7 +245,7 @@ def bench_networks() -> None:
     """Training of networks from scratch, and of those that begin with given weights, images of 32×32."""
     import torch
 
-    from whence.estimators.network import optimizers, trainer
+    from whence.estimators.network import trainer
     from whence.estimators.network.device import device
 
     where, count = device(), 512
@@ -260,10 +261,10 @@ def bench_networks() -> None:
         frozen = {"frozen_epochs": 0} if classifier == "transfer" else {}
         module, section = recipe(classifier, name, **frozen)
         net = module.build((32, 32, 3), 10, section).to(where, memory_format=torch.channels_last)
-        movers = optimizers.build(section.optimizer, net, 1e-4, 0.0)
+        step = trainer.Step(net, section, data)
 
-        def epoch(net: Any = net, section: Any = section, movers: Any = movers) -> None:
-            trainer.one_epoch(net, scale, data, section, 0, 0, movers, 0, 1)
+        def epoch(step: Any = step, section: Any = section) -> None:
+            trainer.one_epoch(step, scale, data, section, 0, 0, 0, 1)
             sync()
 
         epoch()

@@ -49,7 +49,7 @@ def changed(x, seed=0, mirrored=None, **changes):
 
 def drawn(monkeypatch, *numbers):
     """Let the draws from [-1, 1) be these, for every image."""
-    monkeypatch.setattr(module, "_uniform", lambda n, count, _: torch.tensor(numbers)[:, None].expand(n, count))
+    monkeypatch.setattr(module, "_uniform", lambda n, images, _: torch.tensor(numbers)[:, None].expand(n, len(images)))
 
 
 class TestAll:

@@ -17,7 +17,7 @@ from torch import nn
 
 from whence.base.errors import InputError
 from whence.base.settings import check
-from whence.estimators.network import data, estimator, progress, recipe, trainer
+from whence.estimators.network import data, estimator, progress, recipe, step, trainer
 from whence.estimators.network.estimator import Estimator
 
 STILL = {"flip": False, "turn": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
@@ -313,7 +313,7 @@ class TestFit:
     def test_other_processes_write_nothing(self, tmp_path, monkeypatch):
         # What they would send each other does not matter here.
         monkeypatch.setattr(estimator, "processes", lambda where: (1, 2))
-        monkeypatch.setattr(trainer, "DistributedDataParallel", lambda net, **_: net)
+        monkeypatch.setattr(step, "DistributedDataParallel", lambda net, **_: net)
         for name in ("broadcast", "all_reduce"):
             monkeypatch.setattr(trainer.dist, name, lambda *_: None)
         told = []

@@ -9,11 +9,17 @@ import torch
 from torch import nn
 
 from whence.estimators.network import optimizers
-from whence.estimators.network.optimizers import Muon, build, orthogonalise, rate, step
+from whence.estimators.network.optimizers import Muon, build, orthogonalise, rate
 
 NAMES = ["adam", "adamw", "sgd", "muon"]
 SCHEDULES = ["constant", "step", "cosine", "linear", "one_cycle"]
 LAST = torch.channels_last
+
+
+def step(movers, loss, learning_rate):
+    """A step at a learning rate."""
+    optimizers.pace(movers, learning_rate)
+    optimizers.step(movers, loss)
 
 
 def net(seed=0):

@@ -351,6 +351,55 @@ def test_a_stop_in_the_middle_leaves_nothing(running, tmp_path, number, send):
     assert tree(tmp_path / "out") == []
 
 
+STOP_EVERYWHERE = """
+import os, signal, sys
+from pathlib import Path
+from whence import pack
+from whence.base import stops
+
+os.cpu_count = lambda: 2
+LIBRARY = tuple(os.path.join(*path) for path in (("concurrent", "futures"), ("threading.py",), ("queue.py",)))
+
+
+def trace(frame, event, _):
+    global left
+    if not any(part in frame.f_code.co_filename for part in LIBRARY):
+        return trace
+    frame.f_trace_opcodes = True
+    if event == "opcode":
+        left -= 1
+        if left == 0:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)
+    return trace
+
+
+stops.catch()
+pack.BATCH = 8
+out = Path("out")
+for left in range(1, 1200, 23):
+    sys.settrace(trace)
+    try:
+        pack.pack(Path("archive"), ".png", %d, pack.Settings(modes=["RGB"]), out / "images.npy", out / "index.csv")
+        sys.exit("not stopped")
+    except KeyboardInterrupt:
+        assert not list(out.glob("*")), list(out.glob("*"))
+    finally:
+        sys.settrace(None)
+print("stopped everywhere")
+"""
+
+
+def test_a_stop_in_the_middle_of_a_lock_is_put_off(tmp_path):
+    """The signal comes at one bytecode after another of the executor, whose locks no exception may leave behind."""
+    write(tmp_path / "archive", "tar", named(60))
+    done = subprocess.run(
+        [sys.executable, "-c", STOP_EVERYWHERE % SIDE], cwd=tmp_path, env=environment(), text=True, timeout=100,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "stopped everywhere\n"), done.stderr
+
+
 def test_being_killed_leaves_no_output_and_no_worker(running, tmp_path):
     running.kill()
     running.communicate(timeout=30)

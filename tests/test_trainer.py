@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from whence.base.errors import InputError
 from whence.base.settings import check
-from whence.estimators.network import device, progress, trainer
+from whence.estimators.network import device, progress, step, trainer
 from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.recipe import Settings
 
@@ -118,7 +118,8 @@ def one_thread():
 @pytest.fixture
 def exact(monkeypatch):
     """Float32, whatever the hardware has."""
-    monkeypatch.setattr(trainer, "half", lambda where: contextlib.nullcontext())
+    for module in (trainer, step):
+        monkeypatch.setattr(module, "half", lambda where: contextlib.nullcontext())
 
 
 # Learning

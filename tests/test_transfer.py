@@ -114,7 +114,8 @@ class TestWhatLearns:
     def test_the_trunk_takes_a_share_of_the_learning_rate(self, trunk):
         net = begun(trunk, share=0.25, frozen_epochs=0)
         movers = optimizers.build("sgd", net, 1.0, 0.0)
-        optimizers.step(movers, net.train()(torch.randn(4, 3, 32, 32)).square().sum(), 0.5)
+        optimizers.pace(movers, 0.5)
+        optimizers.step(movers, net.train()(torch.randn(4, 3, 32, 32)).square().sum())
         rates = {id(p): group["lr"] for group in movers[0].param_groups for p in group["params"]}
         assert {rates[id(p)] for p in net.top.parameters()} == {0.5}
         assert {rates[id(p)] for p in net.trunk.parameters() if p.requires_grad} == {0.125}

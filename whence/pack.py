@@ -24,6 +24,7 @@ from whence.arrays import write_blocks
 from whence.base.errors import InputError
 from whence.base.files import replacing
 from whence.base.settings import Section
+from whence.base.stops import unbroken
 from whence.decode import Decoded, decode_batch
 
 BATCH = 256
@@ -77,19 +78,27 @@ def _refuse(archive: Path, bad: list[str]) -> None:
 def _decoded(archive: Path, suffix: str, pixels: int, modes: list[str]) -> Iterator[Decoded]:
     """Yield decoded batches in order; at most two per worker are under way, so memory stays bounded."""
     workers = os.cpu_count() or 1
-    with _pool(workers) as pool:
-        waiting: deque[Future[Decoded]] = deque()
-        try:
-            for batch in _batches(_images(archive)):
+    with unbroken():
+        pool = _pool(workers)
+    waiting: deque[Future[Decoded]] = deque()
+    try:
+        for batch in _batches(_images(archive)):
+            with unbroken():
                 waiting.append(pool.submit(decode_batch, batch, suffix, pixels, modes))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise InputError(f"{archive}: a worker process was killed or ran out of memory; run again") from error
-        finally:
+            if len(waiting) > 2 * workers:
+                yield _next(waiting)
+        while waiting:
+            yield _next(waiting)
+    except BrokenProcessPool as error:
+        raise InputError(f"{archive}: a worker process was killed or ran out of memory; run again") from error
+    finally:
+        with unbroken():
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _next(waiting: deque[Future[Decoded]]) -> Decoded:
+    with unbroken():
+        return waiting.popleft().result()
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -5,10 +5,11 @@ import functools
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 
+from whence.base import stops
 from whence.base.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -20,7 +21,7 @@ def run(main: Callable[..., None]) -> None:
 
     SIGTERM (kill, timeout, a cancelled job) ends it as Ctrl-C does: what is half-written is removed.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    stops.catch()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(_civil(main))
     app()
@@ -43,10 +44,6 @@ def _civil(main: Callable[..., None]) -> Callable[..., None]:
             _end("stopped: nothing is half-written, run again to go on", 128 + int(*stop.args or (signal.SIGINT,)))
 
     return wrapped
-
-
-def _stop(number: int, _: object) -> NoReturn:
-    raise KeyboardInterrupt(number)
 
 
 def _end(message: str, code: int) -> None:

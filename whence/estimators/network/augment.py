@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whence.base.settings import Section
-from whence.estimators.network.data import Scale
+from whence.estimators.network.data import Scale, constant, send
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
@@ -53,7 +53,7 @@ def augment(images: Tensor, mirrored: Tensor, settings: Settings, scale: Scale, 
     if settings.rotate or settings.zoom or settings.shear:
         images = warp(images, settings, generator)
     if settings.jitter:
-        mean, std = (images.new_tensor(part)[:, None, None] for part in scale)
+        mean, std = (constant(part, images.device)[:, None, None] for part in scale)
         images = (jitter(images * std + mean, settings.jitter, generator) - mean) / std
     if settings.cutout:
         images = cutout(images, settings.cutout, generator)
@@ -69,7 +69,8 @@ def mirror(rows: Tensor, epoch: int, seed: int) -> Tensor:
 
 def turn(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return the square images, half of them upside down, half of them, drawn apart, with rows and columns swapped."""
-    down, over = (torch.rand((2, len(images)), generator=generator) < 0.5).to(images.device)[:, :, None, None, None]
+    drawn = torch.rand((2, len(images)), generator=generator) < 0.5
+    down, over = send(drawn, images.device)[:, :, None, None, None]
     images = torch.where(down, images.flip(2), images)
     return torch.where(over, images.transpose(2, 3), images).contiguous(memory_format=torch.channels_last)
 
@@ -77,7 +78,7 @@ def turn(images: Tensor, generator: torch.Generator) -> Tensor:
 def shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Return the images moved by up to `most` whole pixels each way, fewer than H and W; the edge is reflected."""
     count, _, height, width = images.shape
-    down, right = torch.randint(0, 2 * most + 1, (2, count), generator=generator).to(images.device)
+    down, right = send(torch.randint(0, 2 * most + 1, (2, count), generator=generator), images.device)
     padded = functional.pad(images, (most, most, most, most), mode="reflect")
     # Every crop that there is, as a view; indexed as NHWC, which is how channels_last images lie in memory.
     crops = padded.permute(0, 2, 3, 1).unfold(1, height, 1).unfold(2, width, 1)
@@ -87,7 +88,7 @@ def shift(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
 def warp(images: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
     """Return the images sheared, rotated and zoomed about their centre, bilinear, the edge reflected."""
     height, width = images.shape[2:]
-    angle, scale, slant = _uniform(3, len(images), generator).to(images)
+    angle, scale, slant = _uniform(3, images, generator)
     angle, scale, slant = angle * math.radians(settings.rotate), 1 + scale * settings.zoom, slant * settings.shear
     cos, sin, zero = angle.cos() / scale, angle.sin() / scale, torch.zeros_like(angle)
     # Where each pixel comes from; the grid goes from -1 to 1 along both sides, however long they are.
@@ -100,8 +101,8 @@ def warp(images: Tensor, settings: Settings, generator: torch.Generator) -> Tens
 
 def jitter(levels: Tensor, most: float, generator: torch.Generator) -> Tensor:
     """Return images with saturation, contrast and brightness times 1 ± `most`; level 0 is black; nothing is clipped."""
-    bright, contrast, colour = 1 + most * _uniform(3, len(levels), generator).to(levels)[:, :, None, None, None]
-    luma = (levels * levels.new_tensor(GREY)[:, None, None]).sum(1, keepdim=True)
+    bright, contrast, colour = 1 + most * _uniform(3, levels, generator)[:, :, None, None, None]
+    luma = (levels * constant(GREY, levels.device)[:, None, None]).sum(1, keepdim=True)
     mean = luma.mean((2, 3), keepdim=True)
     changed: Tensor = bright * (mean + contrast * (luma - mean + colour * (levels - luma)))
     return changed
@@ -112,13 +113,13 @@ def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
     inside = []
     for axis in (2, 3):
         length = images.shape[axis]
-        first = torch.randint(0, length, (len(images), 1), generator=generator).to(images.device) - side // 2
+        first = send(torch.randint(0, length, (len(images), 1), generator=generator), images.device) - side // 2
         place = torch.arange(length, device=images.device)
         inside.append((place >= first) & (place < first + side))
     square = inside[0][:, :, None] & inside[1][:, None, :]
     return torch.where(square[:, None], 0.0, images)
 
 
-def _uniform(numbers: int, count: int, generator: torch.Generator) -> Tensor:
-    """Return (numbers, count) drawn evenly from [-1, 1)."""
-    return 2 * torch.rand((numbers, count), generator=generator) - 1
+def _uniform(numbers: int, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return (numbers, B) drawn evenly from [-1, 1), where the images are."""
+    return send(2 * torch.rand((numbers, len(images)), generator=generator) - 1, images.device)

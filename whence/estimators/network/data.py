@@ -1,5 +1,6 @@
 """What networks learn from: images, or features, as one tensor on the device, and how they become their input."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,9 +34,21 @@ class Scale(NamedTuple):
         if images.ndim == 2:
             return images
         # Whole rows of pixels with rows of means: ten times as fast as pixel by pixel.
-        mean, std = (torch.tensor(part, device=images.device).repeat(images.shape[2]) for part in self)
+        mean, std = (constant(part, images.device).repeat(images.shape[2]) for part in self)
         scaled = images.flatten(2).to(torch.float32, copy=True).sub_(mean).div_(std)
         return scaled.view(images.shape).permute(0, 3, 1, 2)
+
+
+@functools.lru_cache(maxsize=64)
+def constant(numbers: tuple[float, ...], where: torch.device) -> Tensor:
+    """Return (n,) float32 on a device, sent there once: whoever sends to a GPU waits for it."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(numbers, device=where)
+
+
+def send(drawn: Tensor, where: torch.device) -> Tensor:
+    """Return a tensor of the CPU on a device, without waiting for what a GPU has to do before."""
+    return drawn.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else drawn
 
 
 def measure(x: NDArray[np.uint8]) -> Scale:

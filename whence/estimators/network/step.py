@@ -1,0 +1,102 @@
+"""One step of learning from a batch; on a GPU recorded once and then replayed.
+
+To launch the kernels of a small network costs more time than to run them. A recording (a CUDA graph) launches all of a
+step's at once: forward, backward and optimizers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from whence.estimators.network import optimizers
+from whence.estimators.network.data import Data
+from whence.estimators.network.device import half
+from whence.estimators.network.recipe import Settings
+
+UNRECORDED = 3
+"""Steps before the first recording, in which optimizers and libraries allocate what they keep."""
+Recording = tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]
+
+
+class Step:
+    """A network, its optimizers and how it learns; of several processes each learns from its share of a batch."""
+
+    def __init__(self, net: nn.Module, settings: Settings, data: Data, world: int = 1) -> None:
+        """Take a network on its device, the rows that it will learn from, and the number of processes."""
+        self.world = world
+        self.movers = optimizers.build(settings.optimizer, net, settings.learning_rate, settings.weight_decay)
+        self.smoothing = settings.label_smoothing
+        count = torch.bincount(data.y).float()
+        self.weight = count.mean() / count if settings.class_weight else torch.ones_like(count)
+        varies = hasattr(net, "begin_epoch")  # parts of it do not always learn
+        self.model = DistributedDataParallel(net, find_unused_parameters=varies) if world > 1 else net
+        self.records = data.y.is_cuda and world == 1 and not varies
+        self.recordings: dict[int, Recording] = {}
+        self.calls = 0
+        self.stream = torch.cuda.Stream() if self.records else None  # type: ignore[no-untyped-call]
+
+    def __call__(self, x: Tensor, y: Tensor, whole: Tensor, rate: float) -> Tensor:
+        """Learn from x and y (B,) at a learning rate; return loss and rows told right, which last until the next step.
+
+        `whole` (n,) holds the classes of the whole batch, all processes together: the loss is its mean.
+        """
+        optimizers.pace(self.movers, rate)
+        given = [x, y, self.weight[whole].sum()]
+        if not self.records:
+            return self._learn(*given)
+        self.calls += 1
+        if self.calls <= UNRECORDED:
+            return self._aside(given)
+        if len(y) not in self.recordings:
+            self.recordings[len(y)] = self._record([part.clone() for part in given])
+        recording, held, told = self.recordings[len(y)]
+        for place, part in zip(held, given, strict=True):
+            place.copy_(part)
+        recording.replay()
+        return told
+
+    def _learn(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
+        with half(x.device):
+            z = logits(self.model, x)
+        # The mean over the whole batch: DDP divides the sum of the gradients by the number of processes.
+        loss = functional.cross_entropy(z, y, self.weight, reduction="sum", label_smoothing=self.smoothing)
+        loss = loss * self.world / total
+        optimizers.step(self.movers, loss)
+        return torch.stack([loss.detach() / self.world, (z.detach().argmax(1) == y).sum()])
+
+    def _aside(self, given: list[Tensor]) -> Tensor:
+        """Learn on the stream of the recordings, as CUDA asks for."""
+        assert self.stream is not None
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            told = self._learn(*given)
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return told
+
+    def _record(self, held: list[Tensor]) -> Recording:
+        recording = torch.cuda.CUDAGraph()
+        groups = [group for mover in self.movers for group in mover.param_groups]
+        for group in groups:
+            group["capturable"] = True  # or Adam refuses
+        with torch.cuda.graph(recording, stream=self.stream):
+            told = self._learn(*held)
+        for group in groups:
+            group["capturable"] = False  # or it warns of steps that are not recorded
+        return recording, held, told
+
+
+def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
+    """Return (B, K) float32; a network of two classes has one output, the log odds of the second.
+
+    Averaged are the answers for an image alone, with its mirror image (2 views), or with both shifted by a pixel up and
+    left, and down and right, too (6, these together with half of the weight; Jordan 2024).
+    """
+    if views == 6:
+        near = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        moved = [logits(net, near[:, :, k : k + x.shape[2], k : k + x.shape[3]], 2) for k in (0, 2)]
+        return logits(net, x, 2) / 2 + (moved[0] + moved[1]) / 4
+    z: Tensor = net(x).float()
+    if views == 2:
+        z = (z + net(x.flip(3)).float()) / 2
+    return functional.pad(z, (1, 0)) if z.shape[1] == 1 else z
