@@ -232,10 +232,11 @@ def bench_peak() -> None:
         torch.randint(2, (count,), device=where),
     )
 
-    step = trainer.Step(net, section, data)
+    scale = trainer.Scale((127.5,) * 3, (63.75,) * 3)
+    step = trainer.Step(net, scale, section, data)
 
     def epoch() -> None:
-        trainer.one_epoch(step, trainer.Scale((127.5,) * 3, (63.75,) * 3), data, section, 0, 0, 0, 1)
+        trainer.one_epoch(step, scale, data, section, 0, 0, 0, 1)
         sync()
 
     share_of_peak("training of ResNet-18 at 32 px", lambda: seconds(epoch), count, per_image)
@@ -261,7 +262,7 @@ def bench_networks() -> None:
         frozen = {"frozen_epochs": 0} if classifier == "transfer" else {}
         module, section = recipe(classifier, name, **frozen)
         net = module.build((32, 32, 3), 10, section).to(where, memory_format=torch.channels_last)
-        step = trainer.Step(net, section, data)
+        step = trainer.Step(net, scale, section, data)
 
         def epoch(step: Any = step, section: Any = section) -> None:
             trainer.one_epoch(step, scale, data, section, 0, 0, 0, 1)

@@ -47,17 +47,12 @@ def _curves(gathered: pd.DataFrame, metric: str, label: str) -> Any:
         for axes in grid[k * lines : (k + 1) * lines].flat[len(names) :]:
             axes.axis("off")
         for axes, name in zip(grid[k * lines : (k + 1) * lines].flat, names, strict=False):
-            for key, part in some[some["corruption"].isin(["clean", name])].groupby("run", sort=False):
-                axes.plot(part["severity"], part[metric], marker=".", label=key, **look[key])
-                if f"{metric}_lo" in part:
-                    ends = (part[f"{metric}_lo"], part[f"{metric}_hi"])
-                    axes.fill_between(part["severity"], *ends, color=look[key]["color"], alpha=0.12, lw=0)
+            part = some[some["corruption"].isin(["clean", name])]
+            pictures.draw_answers(axes, part, "severity", metric, look)
             axes.axhline(0.5, color="grey", lw=0.8, ls=":")
             axes.set_title(f"{question}: {name.replace('_', ' ')}", fontsize=10)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles = {text: line for axes in grid.flat for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    title = f"run; {gathered['n'].iat[0]:,} test rows at each point"
-    figure.legend(handles.values(), handles, title=title, loc="outside lower center", ncols=min(4, len(handles)))
+    pictures.name_runs(figure, gathered["n"].iat[0])
     return figure
 
 

@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from whence.base.errors import InputError
 from whence.base.settings import check
 from whence.estimators.network import augment as module
-from whence.estimators.network.augment import GREY, augment, cutout, jitter, mirror, shift, turn, warp
+from whence.estimators.network.augment import GREY, augment, cutout, jitter, mirror, shift, turn, warp, wear
 from whence.estimators.network.data import Scale
 
 NOTHING = {
@@ -23,10 +24,13 @@ NOTHING = {
     "shear": 0.0,
     "jitter": 0.0,
     "cutout": 0,
+    "blur": 0.0,
+    "rescale": 0,
 }
 EACH = {"flip": True, "shift": 2, "rotate": 15.0, "zoom": 0.2, "shear": 0.2, "jitter": 0.3, "cutout": 3}
 SCALE = Scale((120.0, 110.0, 100.0), (60.0, 50.0, 70.0))
 LAST = torch.channels_last
+MEAN, STD = (torch.tensor(part)[:, None, None] for part in SCALE)
 
 
 def settings(**changes):
@@ -332,3 +336,43 @@ class TestScale:
         assert torch.equal(pixels, before)
         for view in (pixels[::2], pixels[:, :, ::2], pixels[:0], pixels.flip(1)):
             np.testing.assert_array_equal(SCALE(view), SCALE(view.contiguous()))
+
+
+class TestWear:
+    def test_half_stay_as_they_are_and_the_others_have_whole_levels(self):
+        levels = torch.randint(0, 256, (400, 3, 16, 16), generator=generator()).float()
+        x = (levels - MEAN) / STD
+        worn = wear(x, settings(blur=1.0, rescale=6), SCALE, generator(1)) * STD + MEAN
+        assert (worn - worn.round()).abs().max() < 1e-3
+        assert -1e-3 < worn.min() <= worn.max() < 255 + 1e-3
+        same = (worn.round() == levels).flatten(1).all(1)
+        assert 0.42 < same.float().mean() < 0.58
+        assert worn.is_contiguous(memory_format=torch.channels_last)
+
+    def test_every_image_keeps_its_mean_and_loses_detail(self):
+        levels = torch.randint(0, 256, (200, 3, 16, 16), generator=generator()).float()
+        x = (levels - MEAN) / STD
+        worn = wear(x, settings(blur=2.0), SCALE, generator(1)) * STD + MEAN
+        assert (worn.mean((2, 3)) - levels.mean((2, 3))).abs().max() < 8
+        assert (worn.flatten(1).std(1) <= levels.flatten(1).std(1) + 1e-3).all()
+
+    def test_the_ways_are_pillows(self):
+        blurs, sizes = module._wearing(16, 0.0, 12, torch.device("cpu"))
+        assert torch.equal(blurs, torch.eye(16)[None])
+        assert torch.equal(sizes[0], torch.eye(16))
+        assert len(sizes) == 1 + 4 * 16
+        field = np.random.default_rng(0).uniform(0, 255, (16, 16)).astype(np.float32)
+        there, back = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
+        expected = Image.fromarray(field).resize((13, 13), there).resize((16, 16), back)
+        of_both = 1 + 16 * 1 + 4 * 3 + 2  # sides from 12 on, then the filter there, then the one back
+        found = sizes[of_both] @ torch.from_numpy(field) @ sizes[of_both].T
+        np.testing.assert_allclose(found.numpy(), np.asarray(expected), atol=2e-3)
+
+    def test_blur_is_as_wide_as_it_says(self):
+        blurs, _ = module._wearing(32, 1.6, 0, torch.device("cpu"))
+        assert len(blurs) == 17
+        place = torch.arange(32.0)
+        for k in range(8, 17):
+            line = blurs[k][16]
+            assert line.sum().item() == pytest.approx(1, abs=1e-5)
+            assert ((line * (place - 16) ** 2).sum().sqrt()).item() == pytest.approx(0.1 * k, rel=0.06)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from repositories import ROOT
+from repositories import ROOT, write_rows
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
@@ -18,7 +18,6 @@ from whence.base.errors import InputError
 from whence.classifiers import forest
 from whence.corruptions import CORRUPTIONS, corrupt
 from whence.estimators.classical.estimator import Estimator
-from whence.table import rows, tables
 
 RANDOM = {"gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "motion_blur", "elastic"}
 
@@ -189,11 +188,7 @@ def asked(tmp_path_factory):
     domain = np.array(["real", "fake"] * 60)
     split = np.repeat(["train", "valid", "test"], 40)
     pixels = (rng.integers(0, 120, (120, 32, 32, 3)) + 90 * (domain == "fake")[:, None, None, None]).astype(np.uint8)
-    np.save(folder / "images.npy", pixels)
-    names = np.array([f"{k}.jpg" for k in range(120)])
-    digests = np.array([rows.digest(image) for image in pixels])
-    table = (names, split, split, np.array(["cat"] * 120), domain, np.arange(120), digests)
-    tables.write_csv(folder / "labels", dict(zip(rows.Labels._fields, table, strict=True)))
+    write_rows(folder, pixels, split, domain)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["evaluate"]["metrics"]["resamples"] = 20
     params["corrupt"]["rows"] = 30

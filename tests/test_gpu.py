@@ -65,7 +65,7 @@ def test_dropout_is_drawn_anew(tmp_path):
     net = full().to(GPU, memory_format=torch.channels_last)
     wanted = settings(learning_rate=1e-12)
     data = there(rows(16))
-    step = Step(net.train(), wanted, data)
+    step = Step(net.train(), SCALE, wanted, data)
     x = SCALE(data.images)
     losses = [step(x, data.y, data.y, 0.0)[0].item() for _ in range(UNRECORDED + 8)]
     assert len(set(losses[UNRECORDED:])) > 4

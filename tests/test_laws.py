@@ -11,7 +11,7 @@ from dvc.repo import Repo
 
 from whence import derive
 from whence.base import settings
-from whence.runs import Control, Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.runs import Attacked, Control, Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
 from whence.table.tasks import Objects, Task
 from whence.transforms import TRANSFORMS
 
@@ -109,7 +109,7 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import corrupt, embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
+    from stages import attack, corrupt, embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
     from whence import audit, labels, pack, search
     from whence.estimators.network import backbones, recipe
 
@@ -127,6 +127,8 @@ def test_each_section_exists_and_fits_its_settings_class():
     settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
     settings.check(PARAMS["audit"], audit.Settings, "audit")
     settings.check(PARAMS["corrupt"], corrupt.Settings, "corrupt")
+    for section in (PARAMS["attack"], STUDY["attack"]):
+        assert section["tested"] in settings.check(section, attack.Settings, "attack").epsilons
     settings.check(PARAMS["distances"], mistakes.Settings, "distances")
     for name, section in PARAMS["tune"].items():
         settings.check(section, search.Settings, name)
@@ -242,6 +244,15 @@ def test_corrupted_are_runs_of_images(content):
         run = content["runs"][key]
         assert run["features"] == "images"
         assert section == {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
+
+
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_attacked_are_networks_of_images(content):
+    for key, section in content["attacked"].items():
+        settings.check(section, Attacked, key)
+        run = content["runs"][key]
+        assert (run["features"], run["kind"]) == ("images", "network")
+        assert section == {name: run[name] for name in ("task", "dataset", "classifier")}
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])

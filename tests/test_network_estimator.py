@@ -21,6 +21,7 @@ from whence.estimators.network import data, estimator, progress, recipe, step, t
 from whence.estimators.network.estimator import Estimator
 
 STILL = {"flip": False, "turn": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
+STILL |= {"blur": 0.0, "rescale": 0}
 SECTION = {
     "seeds": [0, 1],
     "epochs": 2,
@@ -34,6 +35,7 @@ SECTION = {
     "class_weight": None,
     "views_at_test": 2,
     "augment": STILL | {"flip": True, "shift": 1},
+    "adversary": {"epsilon": 0.0, "steps": 1, "step_size": 1.0},
     "width": 6,
 }
 AGAIN = "run dvc repro to train it again"
@@ -202,9 +204,14 @@ class TestRefusals:
         message = refused(*splits(), augment=STILL | {"shift": 6})
         assert message == ": does not fit images of 8×6×3: augment.shift: got 6, expected less than their sides"
 
-    def test_what_is_not_square_cannot_be_turned(self):
-        message = refused(*splits(), augment=STILL | {"turn": True})
-        assert message.endswith(": augment.turn: only square images can be turned; make it false")
+    @pytest.mark.parametrize("change", [{"turn": True}, {"blur": 0.5}, {"rescale": 2}])
+    def test_what_is_not_square_cannot_be_turned_or_worn(self, change):
+        message = refused(*splits(), augment=STILL | change)
+        assert message.endswith(f": augment.{next(iter(change))}: only for square images; make it false or 0")
+
+    def test_images_cannot_be_reduced_to_their_size(self):
+        message = refused(*splits(side=(8, 8)), augment=STILL | {"rescale": 8})
+        assert message.endswith(": augment.rescale: got 8, expected less than their sides")
 
     def test_an_architecture_with_another_number_of_outputs(self):
         module = entry(build=lambda shape, outputs, settings: Net(6, outputs + 1))

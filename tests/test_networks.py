@@ -39,7 +39,7 @@ COUNTS = [
     ("four_block_cnn", 32, 10, 458_698),
     ("wildlife_cnn", 128, 10, 175_178),
     ("small", 32, 1, 294_817),
-    ("best", 32, 1, 1_972_769),
+    ("best", 32, 1, 7_411_873),
     ("transfer", 32, 10, 2_270_794),
 ]
 SMALLEST = {
@@ -98,7 +98,10 @@ def test_resnet18_without_running_statistics():
 
 def test_a_deeper_best_goes_past_its_last_convolutions():
     """With these silent, a block of three gives what its first convolution does."""
-    assert estimator.parameters(network("best", device="meta", depth=3)) == 3_191_585
+    fast = {"device": "meta", "widths": [64, 256, 256]}
+    assert estimator.parameters(network("best", depth=3, **fast)) == 3_191_585
+    assert estimator.parameters(network("best", depth=2, **fast)) == 1_972_769
+    assert "1,972,769 " in NETWORKS["best"].__doc__
     block = network("best", depth=3).eval().blocks[0]
     x = images(2).repeat(1, 8, 1, 1)
     for part in block.correct:

@@ -27,7 +27,9 @@ from whence.estimators.network.recipe import Settings
 
 SCALE = Scale((128.0, 120.0, 130.0), (60.0, 50.0, 70.0))
 STILL = {"flip": False, "turn": False, "shift": 0, "rotate": 0.0, "zoom": 0.0, "shear": 0.0, "jitter": 0.0, "cutout": 0}
+STILL |= {"blur": 0.0, "rescale": 0}
 MOVED = {"flip": True, "turn": True, "shift": 1, "rotate": 5.0, "zoom": 0.1, "shear": 0.1, "jitter": 0.1, "cutout": 2}
+MOVED |= {"blur": 0.5, "rescale": 4}
 PLAIN = {
     "seeds": [0],
     "epochs": 4,
@@ -41,6 +43,7 @@ PLAIN = {
     "class_weight": None,
     "views_at_test": 1,
     "augment": STILL,
+    "adversary": {"epsilon": 0.0, "steps": 1, "step_size": 1.0},
 }
 FULL = {
     "epochs": 10,
@@ -52,6 +55,7 @@ FULL = {
     "patience": 2,
     "class_weight": "balanced",
     "augment": MOVED,
+    "adversary": {"epsilon": 2.0, "steps": 2, "step_size": 1.5},
 }
 DICE = nn.Dropout(0.3)
 

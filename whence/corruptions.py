@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whence import jpeg
-from whence.resample import Levels, blurred, through
+from whence.base.resample import Levels, blurred, through
 
 Images = NDArray[np.uint8]
 Draws = np.random.Generator

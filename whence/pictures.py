@@ -54,6 +54,23 @@ def legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], title: st
         box.remove()
 
 
+def draw_answers(axes: Any, table: pd.DataFrame, x: str, metric: str, look: Mapping[str, dict[str, Any]]) -> None:
+    """Draw `metric` over `x`, a line per run of `table`, its interval shaded."""
+    for key, part in table.groupby("run", sort=False):
+        axes.plot(part[x], part[metric], marker=".", label=key, **look[str(key)])
+        if f"{metric}_lo" in part:
+            ends = (part[f"{metric}_lo"], part[f"{metric}_hi"])
+            axes.fill_between(part[x], *ends, color=look[str(key)]["color"], alpha=0.12, lw=0)
+
+
+def name_runs(figure: Any, rows: int) -> None:
+    """Put a legend of the runs below all axes, each once, with the number of rows that every point stands on."""
+    named = [axes.get_legend_handles_labels() for axes in figure.axes]
+    handles = {text: line for lines, texts in named for line, text in zip(lines, texts, strict=True)}
+    title = f"run; {rows:,} test rows at each point"
+    figure.legend(handles.values(), handles, title=title, loc="outside lower center", ncols=min(4, len(handles)))
+
+
 def draw_intervals(axes: Any, board: pd.DataFrame, metric: str) -> None:
     """Draw a metric of every row of the leaderboard: dots on official rows, rings on clean rows, intervals if given."""
     for place, (_, row) in enumerate(board.iterrows()):

@@ -97,6 +97,18 @@ class AllCorrupted(RootModel[Annotated[dict[str, Corrupted], Field(min_length=1)
     """Section corrupted."""
 
 
+class Attacked(settings.Section):
+    """One entry of section attacked, a key of runs: a network of images."""
+
+    task: str
+    dataset: str
+    classifier: str
+
+
+class AllAttacked(RootModel[Annotated[dict[str, Attacked], Field(min_length=1)]]):
+    """Section attacked."""
+
+
 class Runs(RootModel[Annotated[dict[str, Run], Field(min_length=1)]]):
     """Section runs."""
 
@@ -137,6 +149,11 @@ def mistakes() -> dict[str, Mistake]:
 def corrupted() -> dict[str, Corrupted]:
     """Return section corrupted, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("corrupted", AllCorrupted).root
+
+
+def attacked() -> dict[str, Attacked]:
+    """Return section attacked, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("attacked", AllAttacked).root
 
 
 def controls() -> dict[str, Control]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whence.resample import blurred, through
+from whence.base.resample import blurred, through
 
 Images = NDArray[np.uint8]
 SIGMA = 1.5

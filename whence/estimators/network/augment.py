@@ -3,6 +3,7 @@
 All of it is tensor arithmetic on whole batches, on the device where they are. What is 0 or false costs nothing.
 """
 
+import functools
 import math
 
 import torch
@@ -15,6 +16,10 @@ from whence.estimators.network.data import Scale, constant, send
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in the luma (ITU-R BT.601)."""
+BLURS = 16
+"""Strengths of blur, evenly spaced, among which it is drawn."""
+FILTERS = ("BOX", "BILINEAR", "BICUBIC", "LANCZOS")
+"""Pillow's, by which images are made small, and large again."""
 
 
 class Settings(Section):
@@ -36,6 +41,10 @@ class Settings(Section):
     """Brightness, contrast and saturation each times a factor within 1 ± jitter."""
     cutout: int = Field(ge=0)
     """Side of a square of pixels that is set to the mean (DeVries & Taylor 2017)."""
+    blur: float = Field(ge=0, le=5)
+    """Greatest standard deviation, in pixels, of the Gaussian by which half of the images are blurred."""
+    rescale: int = Field(ge=0)
+    """Fewest pixels of a side to which half of the images are reduced, and enlarged again; 0: none is."""
 
 
 def augment(images: Tensor, mirrored: Tensor, settings: Settings, scale: Scale, generator: torch.Generator) -> Tensor:
@@ -44,6 +53,8 @@ def augment(images: Tensor, mirrored: Tensor, settings: Settings, scale: Scale, 
     `mirrored` (B,) bool says which of them an alternating flip turns round, see `mirror`. Draws come from `generator`,
     which lives on the CPU, so that they are the same on every device.
     """
+    if settings.blur or settings.rescale:
+        images = wear(images, settings, scale, generator)
     if settings.flip:
         images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if settings.turn:
@@ -106,6 +117,43 @@ def jitter(levels: Tensor, most: float, generator: torch.Generator) -> Tensor:
     mean = luma.mean((2, 3), keepdim=True)
     changed: Tensor = bright * (mean + contrast * (luma - mean + colour * (levels - luma)))
     return changed
+
+
+def wear(images: Tensor, settings: Settings, scale: Scale, generator: torch.Generator) -> Tensor:
+    """Return the square images, half of them blurred and resampled, each in its own way, to whole levels."""
+    bank = _wearing(images.shape[2], settings.blur, settings.rescale, images.device)
+    count = len(images)
+    worn = torch.rand(count, generator=generator) < 0.5
+    chosen = [send(torch.randint(0, len(part), (count,), generator=generator) * worn, images.device) for part in bank]
+    both = bank[0][chosen[0]] @ bank[1][chosen[1]]
+    mean, std = (constant(part, images.device)[:, None, None] for part in scale)
+    levels = both[:, None] @ (images * std + mean) @ both.transpose(1, 2)[:, None]
+    return ((levels.round().clamp(0, 255) - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@functools.lru_cache(maxsize=8)
+def _wearing(side: int, blur: float, smallest: int, where: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the matrices (n, side, side) of every blur, and of every size and filter; the first of each does nothing.
+
+    The filter by which an image is made small is drawn, and so is the one by which it is made large again.
+    """
+    from PIL.Image import Resampling
+
+    from whence.base.resample import blurring, resizing
+
+    sigmas = [blur * k / BLURS for k in range(1, BLURS + 1)] if blur else []
+    blurs = [blurring(side, sigma, math.ceil(3 * sigma)) for sigma in sigmas]
+    sizes = [
+        resizing(to, side, Resampling[back]) @ resizing(side, to, Resampling[there])
+        for to in range(smallest or side, side)
+        for there in FILTERS
+        for back in FILTERS
+    ]
+    with torch.inference_mode(mode=False):
+        blurred, resized = (
+            torch.stack([torch.eye(side), *map(torch.from_numpy, part)]).to(where) for part in (blurs, sizes)
+        )
+    return blurred, resized
 
 
 def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:

@@ -124,8 +124,13 @@ class Estimator(models.Model):
             raise ValueError("augment is for images alone, and so is views_at_test; make them false, 0 and 1")
         if changed["shift"] >= min(sides, default=1):
             raise ValueError(f"augment.shift: got {changed['shift']}, expected less than their sides")
-        if changed["turn"] and len(set(sides)) > 1:
-            raise ValueError("augment.turn: only square images can be turned; make it false")
+        for name in ("turn", "blur", "rescale"):
+            if changed[name] and len(set(sides)) > 1:
+                raise ValueError(f"augment.{name}: only for square images; make it false or 0")
+        if changed["rescale"] >= min(sides, default=1):
+            raise ValueError(f"augment.rescale: got {changed['rescale']}, expected less than their sides")
+        if self.settings.adversary.epsilon and not sides:
+            raise ValueError("adversary is for images alone; make its epsilon 0")
         if self.settings.views_at_test == 6 and min(sides) < 2:
             raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
 
@@ -137,6 +142,13 @@ class Estimator(models.Model):
             z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]
             parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, :count])
         return np.concatenate(parts, axis=1)
+
+    def of_pixels(self, member: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a member as a function of images (B, 3, H, W) float32 in [0, 1]: logits (B, K), all views."""
+        net, views = self.members[member].eval().requires_grad_(requires_grad=False), self.settings.views_at_test
+        mean, std = (data.constant(part, self.device)[:, None, None] for part in self.scale)
+        last = torch.channels_last
+        return lambda x: trainer.logits(net, ((255 * x - mean) / std).contiguous(memory_format=last), views)
 
     @torch.inference_mode()
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:

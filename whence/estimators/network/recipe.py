@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from whence.base.settings import Section
-from whence.estimators.network import augment, optimizers
+from whence.estimators.network import adversary, augment, optimizers
 
 
 class Settings(Section):
@@ -29,6 +29,7 @@ class Settings(Section):
     views_at_test: Literal[1, 2, 6]
     """Average the answers for an image alone, with its mirror image, or with both shifted by a pixel each way too."""
     augment: augment.Settings
+    adversary: adversary.Settings
 
     @field_validator("seeds")
     @classmethod

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from whence.estimators.network import optimizers
-from whence.estimators.network.data import Data
+from whence.estimators.network import adversary, optimizers
+from whence.estimators.network.data import Data, Scale, constant
 from whence.estimators.network.device import half
 from whence.estimators.network.recipe import Settings
 
@@ -22,9 +22,9 @@ Recording = tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]
 class Step:
     """A network, its optimizers and how it learns; of several processes each learns from its share of a batch."""
 
-    def __init__(self, net: nn.Module, settings: Settings, data: Data, world: int = 1) -> None:
+    def __init__(self, net: nn.Module, scale: Scale, settings: Settings, data: Data, world: int = 1) -> None:
         """Take a network on its device, the rows that it will learn from, and the number of processes."""
-        self.world = world
+        self.net, self.scale, self.world, self.adversary = net, scale, world, settings.adversary
         self.movers = optimizers.build(settings.optimizer, net, settings.learning_rate, settings.weight_decay)
         self.smoothing = settings.label_smoothing
         count = torch.bincount(data.y).float()
@@ -57,6 +57,8 @@ class Step:
         return told
 
     def _learn(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
+        if self.adversary.epsilon:
+            x = self._attacked(x, y)
         with half(x.device):
             z = logits(self.model, x)
         # The mean over the whole batch: DDP divides the sum of the gradients by the number of processes.
@@ -64,6 +66,20 @@ class Step:
         loss = loss * self.world / total
         optimizers.step(self.movers, loss)
         return torch.stack([loss.detach() / self.world, (z.detach().argmax(1) == y).sum()])
+
+    def _attacked(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return images changed against the network as it is used, not as it learns: from an even draw about each."""
+        mean, std = (constant(part, x.device)[:, None, None] for part in self.scale)
+        epsilon, low, high = self.adversary.epsilon / std, (0 - mean) / std, (255 - mean) / std
+        x = torch.minimum(torch.maximum(x, low), high)
+        bounds = adversary.within(x, epsilon, low, high)
+        start = (x + epsilon * (2 * torch.rand_like(x) - 1)).clamp(*bounds)
+        self.net.eval()
+        with half(x.device):
+            step, steps = self.adversary.step_size / std, self.adversary.steps
+            x = adversary.ascend(lambda given: logits(self.net, given), start, y, bounds, step, steps)
+        self.net.train()
+        return x
 
     def _aside(self, given: list[Tensor]) -> Tensor:
         """Learn on the stream of the recordings, as CUDA asks for."""

@@ -51,7 +51,7 @@ def train(
     After every epoch `checkpoint` is written and `log` gets the history so far; if it is there at the start, training
     goes on from it. Raises InputError, which names the setting in `section`, if a loss is no number or diverges.
     """
-    step = Step(net, settings, data, world)
+    step = Step(net, scale, settings, data, world)
     history, best = progress.resume(checkpoint, net, step.movers)
     starts = getattr(net, "begin_epoch", None)  # of a network whose parts do not always learn
     done, epochs = len(history["epoch"]), settings.epochs
