@@ -40,7 +40,6 @@ def _curves(gathered: pd.DataFrame) -> Any:
         squeeze=False,
     )
     figure.suptitle(f"Accuracy on attacked test images ({runs.source()})")
-    figure.supxlabel("largest change of a value, in levels of 255; 0 is clean", fontsize=10)
     look = pictures.styles(gathered["run"].unique())
     for line, question in zip(grid, questions, strict=True):
         some = gathered[gathered["task"] == question]
@@ -49,6 +48,9 @@ def _curves(gathered: pd.DataFrame) -> Any:
             pictures.draw_answers(axes, part, "epsilon", "accuracy", look)
             axes.set_title(f"{question}: {said}", fontsize=9)
             axes.set_ylim(-0.03, 1.03)
+            axes.set_xticks(sorted(some["epsilon"].unique()))
+    for axes in grid[-1]:
+        axes.set_xlabel("largest change, of 255", fontsize=9)
     pictures.name_runs(figure, gathered["n"].iat[0])
     return figure
 

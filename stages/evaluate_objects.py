@@ -22,9 +22,6 @@ HEADLINE = ("balanced_accuracy", "mcc")
 DATASETS = ("cinic10", "cifake")
 CIFAR = ("cifar", "real")
 """The domains that are photographs of CIFAR-10."""
-CIFAR_TRAIN = ("/cifar10-train-", "/cifar-10-train-")
-"""What the path of a CIFAR-10 training image holds in CINIC-10, as published and as its README writes it."""
-CIFAR_TEST = ("/cifar10-test-", "/cifar-10-test-")
 
 
 class Settings(settings.Section):
@@ -110,19 +107,11 @@ def _clean(known: dict[str, Labels], dataset: str, asked: Objects) -> NDArray[np
     if dataset == asked.dataset or not set(asked.domains) & set(CIFAR):
         return clean
     if dataset == "cinic10":
-        return clean & ~_named(table, CIFAR_TRAIN)
+        return clean & ~rows.named(table, rows.CIFAR_TRAIN)
     learnt = asked.chosen(known[asked.dataset])
-    if (_named(known[asked.dataset], CIFAR_TEST) & learnt).any():
+    if (rows.named(known[asked.dataset], rows.CIFAR_TEST) & learnt).any():
         clean &= table.domain != "real"
     return clean
-
-
-def _named(table: Labels, stems: Sequence[str]) -> NDArray[np.bool_]:
-    """Return (N,) whether a path holds one of these."""
-    found = np.zeros(len(table.path), bool)
-    for stem in stems:
-        found |= np.char.find(table.path, stem) >= 0
-    return found
 
 
 def _answers(

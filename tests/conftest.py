@@ -44,6 +44,7 @@ def small(tmp_path_factory):
             "fake-mlp": {"task": "fake", "dataset": "cifake", "kind": "network", "classifier": "mlp"}
         }
         params["corrupt"]["rows"] = 20
+        params["false_alarms"] = {"fake-mlp": params["corrupted"]["fake-mlp"] | {"asked": "cinic10"}}
         params["attacked"] = {"fake-mlp": {"task": "fake", "dataset": "cifake", "classifier": "mlp"}}
         params["derived"] = {"cifake-shuffled": STUDY["derived"]["cifake-shuffled"]}
         params["controls"] = {FEW_CONTROL: STUDY["controls"][FEW_CONTROL]}

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 
 from whence import derive
 from whence.base import settings
-from whence.runs import Attacked, Control, Corrupted, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.runs import Attacked, Control, Corrupted, FalseAlarm, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
 from whence.table.tasks import Objects, Task
 from whence.transforms import TRANSFORMS
 
@@ -253,6 +253,16 @@ def test_attacked_are_networks_of_images(content):
         run = content["runs"][key]
         assert (run["features"], run["kind"]) == ("images", "network")
         assert section == {name: run[name] for name in ("task", "dataset", "classifier")}
+
+
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_false_alarms_are_of_runs_of_images_and_on_another_dataset(content):
+    for key, section in content["false_alarms"].items():
+        about, run = settings.check(section, FalseAlarm, key), content["runs"][key]
+        assert run["features"] == "images"
+        same = {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
+        assert section == same | {"asked": about.asked}
+        assert about.asked in set(PARAMS["datasets"]) - {about.dataset}
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])

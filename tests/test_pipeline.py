@@ -100,7 +100,9 @@ def test_a_changed_file_of_the_networks_reruns_networks_alone(repository, file, 
         f"{verb}{'_objects' * name.startswith('objects')}@{name}" for name in names for verb in ("train", "evaluate")
     ]
     searched = ["tune@fake-head"] if "estimators" in file else []
-    assert sorted(stages) == sorted([*expected, "attack@fake-mlp", "corrupt@fake-mlp", "hidden@fake-mlp", *searched])
+    assert sorted(stages) == sorted(
+        [*expected, "attack@fake-mlp", "corrupt@fake-mlp", "false_alarms@fake-mlp", "hidden@fake-mlp", *searched]
+    )
 
 
 def test_the_launcher_changes_nothing_and_starts_several_processes(repository):

@@ -105,6 +105,21 @@ class Attacked(settings.Section):
     classifier: str
 
 
+class FalseAlarm(settings.Section):
+    """One entry of section false_alarms, a key of runs: one of images, that is asked about another dataset."""
+
+    task: str
+    dataset: str
+    kind: Kind
+    classifier: str
+    asked: str
+    """The other dataset."""
+
+
+class FalseAlarms(RootModel[Annotated[dict[str, FalseAlarm], Field(min_length=1)]]):
+    """Section false_alarms."""
+
+
 class AllAttacked(RootModel[Annotated[dict[str, Attacked], Field(min_length=1)]]):
     """Section attacked."""
 
@@ -154,6 +169,11 @@ def corrupted() -> dict[str, Corrupted]:
 def attacked() -> dict[str, Attacked]:
     """Return section attacked, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("attacked", AllAttacked).root
+
+
+def false_alarms() -> dict[str, FalseAlarm]:
+    """Return section false_alarms, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("false_alarms", FalseAlarms).root
 
 
 def controls() -> dict[str, Control]:

@@ -1,6 +1,7 @@
 """The table that gives every row of every array its meaning, and the one check that they belong together."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,10 @@ from numpy.typing import NDArray
 
 from whence.base.errors import InputError
 from whence.table.tables import Strings, read_csv
+
+CIFAR_TRAIN = ("/cifar10-train-", "/cifar-10-train-")
+"""What the path of a CIFAR-10 training image holds in CINIC-10, as published and as its README writes it."""
+CIFAR_TEST = ("/cifar10-test-", "/cifar-10-test-")
 
 
 class Labels(NamedTuple):
@@ -70,6 +75,14 @@ def take(array: NDArray[Any], target: NDArray[Any], chosen: NDArray[np.bool_]) -
         found = f"a split has {len(y):,} rows to learn from{only}; expected two classes at least"
         raise InputError(f"{found}: raise valid_share, the cap, or the share of a domain")
     return np.asarray(array[chosen]), y
+
+
+def named(labels: Labels, stems: Sequence[str]) -> NDArray[np.bool_]:
+    """Return (N,) whether a path holds one of these."""
+    found = np.zeros(len(labels.path), bool)
+    for stem in stems:
+        found |= np.char.find(labels.path, stem) >= 0
+    return found
 
 
 def spaced(row: NDArray[np.int64], most: int) -> NDArray[np.int64]:
