@@ -18,7 +18,7 @@ from whence.base.files import replacing
 from whence.base.stage import run
 
 LISTS = (
-    *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_transfers"),
+    *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_controls", "object_transfers"),
     *("searches", "hidden", "mistakes", "corrupted", "attacked", "false_alarms"),
 )
 Edit = tuple[int, int, str]

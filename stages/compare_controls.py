@@ -14,52 +14,70 @@ from whence.table import tables
 
 CHANGES = ("transform", "labels", "domain", "without", "train")
 """What a section of `derived` may change; null where it does not."""
+CHANCE = {"roc_auc": 0.5, "accuracy": 0.1}
+SAID = {"roc_auc": "ROC AUC", "accuracy": "accuracy"}
 
 
 def main(figures: Path, table: Path, picture: Path) -> None:
     """Read `figures`/<task>/<run>.json of all controls and the runs beside them; write `table` (csv), `picture` (png).
 
-    `left` is the share of ROC AUC less a half that the control keeps: 1 all of it, 0 nothing.
+    Of a task the figure is ROC AUC, of the ten categories accuracy on the domain that was learnt from. `left` is the
+    share of it, less chance, that the control keeps: 1 all of it, 0 nothing.
     """
     records = []
-    for key, control in runs.controls().items():
+    for key, control in (runs.controls() | runs.object_controls()).items():
         section = settings.value(f"derived.{control.dataset}")
         changed = "; ".join(f"{name} {section[name]}" for name in CHANGES if section[name] is not None)
-        found, whole = (_official(figures / control.task / f"{name}.json") for name in (key, control.against))
-        left = (found["roc_auc"] - 0.5) / (whole["roc_auc"] - 0.5) if whole["roc_auc"] != 0.5 else None
-        record: dict[str, Any] = {"task": control.task, "control": key, "changed": changed, "against": control.against}
-        record |= {"n": found["n"]} | {name: value for name, value in found.items() if name.startswith("roc_auc")}
-        records.append(record | {"against_roc_auc": whole["roc_auc"], "left": None if left is None else round(left, 4)})
+        task, metric = ("objects", "accuracy")
+        if isinstance(control, runs.Control):
+            task, metric = control.task, "roc_auc"
+        chance = CHANCE[metric]
+        found, whole = (_official(figures / task / f"{name}.json", control) for name in (key, control.against))
+        left = round((found[metric] - chance) / (whole[metric] - chance), 4) if whole[metric] != chance else None
+        record: dict[str, Any] = {"task": task, "control": key, "changed": changed, "against": control.against}
+        record |= {"metric": metric, "n": found["n"]}
+        record |= {name.replace(metric, "value"): value for name, value in found.items() if name.startswith(metric)}
+        records.append(record | {"against_value": whole[metric], "left": left})
     board = pd.DataFrame.from_records(records)
     tables.write_frame(table, board)
     pictures.save(_picture(board), picture)
-    print(board[["control", "changed", "roc_auc", "against_roc_auc", "left"]].to_string(index=False))
+    print(board[["control", "changed", "metric", "value", "against_value", "left"]].to_string(index=False))
 
 
-def _official(path: Path) -> dict[str, float]:
-    content: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
-    return content["official"]
+def _official(path: Path, control: runs.Control | runs.ObjectControl) -> dict[str, float]:
+    """Return the metrics on official test rows: of a model of the categories those of its own domain."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(control, runs.ObjectControl):
+        (domain,) = settings.value(f"objects.{control.train_on}.domains")
+        content = content[domain]
+    official: dict[str, float] = content["official"]
+    return official
 
 
 def _picture(board: pd.DataFrame) -> Any:
-    """Draw a line per control: its ROC AUC with its interval, and a ring for the run that it is held against."""
-    figure, axes = plt.subplots(figsize=(10, 1.9 + 0.45 * len(board)), layout="constrained")
+    """Draw a panel per metric, a line per control: its figure with its interval, and a ring for the run as it is."""
+    parts = dict(list(board.groupby("metric", sort=False)))
+    figure, grid = plt.subplots(
+        *(len(parts), 1),
+        **{"figsize": (10, 1.4 + 0.5 * len(parts) + 0.45 * len(board)), "layout": "constrained", "squeeze": False},
+        height_ratios=[len(part) + 1 for part in parts.values()],
+    )
     figure.suptitle(f"Controls: what is left of the answer ({runs.source()})")
-    for place, (_, line) in enumerate(board.iterrows()):
-        if "roc_auc_lo" in board:
-            axes.plot([line["roc_auc_lo"], line["roc_auc_hi"]], [place] * 2, color="C0", lw=1.5)
-        axes.plot(line["roc_auc"], place, "o", color="C0", ms=6, label=None if place else "control")
-        axes.plot(
-            *(line["against_roc_auc"], place, "o"),
-            **{"color": "C1", "mfc": "white", "ms": 6, "label": None if place else "the run as it is"},
-        )
-        axes.annotate(f"{line['left']:.0%} left", (1.01, place), xycoords=("axes fraction", "data"), va="center")
-    axes.set_yticks(range(len(board)), [f"{line.control}\n{line.changed}" for line in board.itertuples()])
-    axes.set_ylim(len(board) - 0.5, -0.5)
-    axes.axvline(0.5, color="grey", lw=0.8, ls=":")
-    axes.set_xlabel("ROC AUC on official test rows, with its interval")
-    axes.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower center", ncols=2)
+    for axes, (metric, part) in zip(grid[:, 0], parts.items(), strict=True):
+        for place, (_, line) in enumerate(part.iterrows()):
+            if "value_lo" in part:
+                axes.plot([line["value_lo"], line["value_hi"]], [place] * 2, color="C0", lw=1.5)
+            axes.plot(line["value"], place, "o", color="C0", ms=6)
+            axes.plot(line["against_value"], place, "o", color="C1", mfc="white", ms=6)
+            left = "" if pd.isna(line["left"]) else f"{line['left']:.0%} left"
+            axes.annotate(left, (1.01, place), xycoords=("axes fraction", "data"), va="center")
+        axes.set_yticks(range(len(part)), [f"{line.control}\n{line.changed}" for line in part.itertuples()])
+        axes.set_ylim(len(part) - 0.5, -0.5)
+        axes.axvline(CHANCE[metric], color="grey", lw=0.8, ls=":")
+        axes.set_xlabel(f"{SAID[metric]} on official test rows, with its interval")
+        axes.grid(axis="y", visible=False)
+    marks = [plt.Line2D([], [], ls="", marker="o", color=f"C{k}", mfc=fill) for k, fill in enumerate(("C0", "white"))]
+    figure.legend(marks, ["control", "the run as it is"], loc="outside lower center", ncols=2)
     return figure
 
 

@@ -118,6 +118,9 @@ def folder(tmp_path, monkeypatch, labels):
         "one": control | {"dataset": "small", "against": "whole"},
         "two": control | {"dataset": "shuffled", "against": "whole"},
     }
+    run = {"train_on": "real", "dataset": "small", "kind": "network", "classifier": "mlp", "settings": "mlp"}
+    places = {"cinic10": "cinic10", "cifake": "small", "against": "objects-real-whole"}
+    params["object_controls"] = {"three": run | places}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return tmp_path
 
@@ -144,11 +147,32 @@ def test_controls_stand_beside_the_runs_that_they_are_held_against(folder):
     for name, auc in (("whole", 0.9), ("one", 0.6), ("two", 0.49)):
         part = {"n": 60, "roc_auc": auc, "roc_auc_lo": auc - 0.1, "roc_auc_hi": auc + 0.1, "mcc": 0.3}
         (folder / "origin" / f"{name}.json").write_text(json.dumps({"official": part, "youden": {"threshold": 0.4}}))
+    (folder / "objects").mkdir()
+    for name, accuracy in (("objects-real-whole", 0.9), ("three", 0.5)):
+        part = {"n": 70, "accuracy": accuracy, "accuracy_lo": accuracy - 0.1, "accuracy_hi": accuracy + 0.1}
+        parts = {"real": {"official": part}, "fake": {"official": part | {"accuracy": 0.2}}, "epochs": 3.0}
+        (folder / "objects" / f"{name}.json").write_text(json.dumps(parts))
     compare_controls.main(folder, folder / "controls.csv", folder / "controls.png")
     board = pd.read_csv("controls.csv")
-    assert board["changed"].tolist() == ["transform box16; train 50", "labels shuffled"]
-    assert board["left"].tolist() == [0.25, -0.025]
-    assert board["against_roc_auc"].tolist() == [0.9, 0.9]
+    assert board["changed"].tolist() == ["transform box16; train 50", "labels shuffled", "transform box16; train 50"]
+    assert board["metric"].tolist() == ["roc_auc", "roc_auc", "accuracy"]
+    assert board["n"].tolist() == [60, 60, 70]
+    assert board["left"].tolist() == [0.25, -0.025, 0.5]
+    assert board["value_lo"].tolist() == pytest.approx([0.5, 0.39, 0.4])
+    assert board["against_value"].tolist() == [0.9, 0.9, 0.9]
     figure = compare_controls._picture(board)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["25% left", "-2% left"]
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["25% left", "-2% left", "50% left"]
+    assert [axes.get_xlabel().partition(" on")[0] for axes in figure.axes] == ["ROC AUC", "accuracy"]
     assert Image.open("controls.png").size[0] == 1500
+
+
+def test_of_a_run_at_chance_nothing_can_be_left(folder):
+    (folder / "origin").mkdir()
+    for name in ("whole", "one", "two"):
+        (folder / "origin" / f"{name}.json").write_text(json.dumps({"official": {"n": 60, "roc_auc": 0.5}}))
+    params = yaml.safe_load((folder / "params.yaml").read_text()) | {"object_controls": {}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    compare_controls.main(folder, folder / "controls.csv", folder / "controls.png")
+    board = pd.read_csv("controls.csv")
+    assert board["left"].isna().all()
+    assert [text.get_text() for text in compare_controls._picture(board).axes[0].texts] == ["", ""]

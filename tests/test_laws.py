@@ -11,7 +11,19 @@ from dvc.repo import Repo
 
 from whence import derive
 from whence.base import settings
-from whence.runs import Attacked, Control, Corrupted, FalseAlarm, Map, Mistake, ObjectRun, ObjectTransfer, Run, Transfer
+from whence.runs import (
+    Attacked,
+    Control,
+    Corrupted,
+    FalseAlarm,
+    Map,
+    Mistake,
+    ObjectControl,
+    ObjectRun,
+    ObjectTransfer,
+    Run,
+    Transfer,
+)
 from whence.table.tasks import Objects, Task
 from whence.transforms import TRANSFORMS
 
@@ -244,6 +256,19 @@ def test_corrupted_are_runs_of_images(content):
         run = content["runs"][key]
         assert run["features"] == "images"
         assert section == {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
+
+
+def test_controls_of_the_categories_put_one_derived_dataset_in_the_place_of_the_one_that_is_learnt_from():
+    for key, section in STUDY["object_controls"].items():
+        about, whole = settings.check(section, ObjectControl, key), STUDY["object_runs"][section["against"]]
+        (domain,) = PARAMS["objects"][about.train_on]["domains"]
+        assert PARAMS["objects"][about.train_on] | {"seed": 0} == {
+            "dataset": whole["dataset"], "label": "category", "domains": {domain: 1.0}, "seed": 0
+        }  # fmt: skip
+        assert STUDY["derived"][about.dataset]["dataset"] == whole["dataset"]
+        places = {"cinic10": "cinic10", "cifake": "cifake", whole["dataset"]: about.dataset}
+        assert section == whole | {"dataset": about.dataset, "against": about.against} | places
+        assert key == about.against.replace("objects-", f"objects-{about.dataset.partition('-')[2]}-", 1)
 
 
 @pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])

@@ -186,7 +186,10 @@ def test_every_remark_of_the_real_file_stays(real):
     remarks = [line[line.index("#") :] for line in real.splitlines() if "#" in line]
     assert [line[line.index("#") :] for line in after.splitlines() if "#" in line] == remarks
     gone, _ = lines(real, after)
-    assert [line.strip() for line in gone if not line.startswith("  ")] == ["object_transfers: {}"]
+    assert [line.strip() for line in gone if not line.startswith("  ")] == [
+        "object_controls: {}",
+        "object_transfers: {}",
+    ]
     assert after.count("<<: *") == real.count("<<: *")
 
 

@@ -52,6 +52,21 @@ class Controls(RootModel[Annotated[dict[str, Control], Field(min_length=1)]]):
     """Section controls."""
 
 
+class ObjectControl(ObjectRun):
+    """One entry of section object_controls: the same for the ten categories, learnt from one domain."""
+
+    cinic10: str
+    """What is tested in place of CINIC-10: itself, or a dataset derived from it."""
+    cifake: str
+    """What is tested in place of CIFAKE."""
+    against: str
+    """A key of section object_runs."""
+
+
+class ObjectControls(RootModel[dict[str, ObjectControl]]):
+    """Section object_controls."""
+
+
 class ObjectTransfer(ObjectRun):
     """One entry of section object_transfers, the same for the ten categories."""
 
@@ -179,6 +194,11 @@ def false_alarms() -> dict[str, FalseAlarm]:
 def controls() -> dict[str, Control]:
     """Return section controls, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("controls", Controls).root
+
+
+def object_controls() -> dict[str, ObjectControl]:
+    """Return section object_controls, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("object_controls", ObjectControls).root
 
 
 def shown(listed: Mapping[str, settings.Section]) -> dict[str, str]:
