@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ def pytest_collection_modifyitems(items):
         if "small" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("small"))
     items.sort(key=lambda item: "whole_sample" not in item.name)
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """No test sees the figures that another left open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")
