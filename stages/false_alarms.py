@@ -15,6 +15,8 @@ from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks
 
+Coding = tuple[str, Callable[[Any], Any]]
+
 
 def main(
     task: str,
@@ -40,35 +42,53 @@ def main(
     quality = settings.value("cross.jpeg_quality").get(question.dataset)
     model = estimator.Estimator.load(entry, weights, card)
     question.check_model(model.classes_.tolist(), card)
-    lines = []
-    for name, paths in (("own", (labels, images)), ("other", (other_labels, other_images))):
-        table, array = rows.read(paths[0]), arrays.read(paths[1])
-        rows.check_aligned(table, array, paths[1])
-        mine = name == "own"
-        if not mine and question.positive in table.domain:
-            raise InputError(f"{other_labels}: has images of {question.positive}: expected none, or no alarm is false")
-        asked = (table.split == "test") & (table.domain == question.negative) if mine else table.split == "test"
-        unseen = rows.clean(table) if mine else ~rows.named(table, rows.CIFAR_TRAIN)
-        for coding, seen_as in _codings(quality, recode=not mine):
-            score = models.ask(model, array, np.flatnonzero(asked), seen_as)[:, :, 1]
-            for domain in np.unique(table.domain[asked]).tolist():
-                for which, chosen in (("all", table.domain == domain), ("unseen", unseen & (table.domain == domain))):
-                    part = score[:, chosen[asked]]
-                    if part.size:
-                        about = {"domain": domain, "coding": coding, "rows": which, "n": part.shape[1]}
-                        lines.append(about | _called(part >= metrics.THRESHOLD, measure))
+    (own, own_array), (other, other_array) = (
+        _read(*paths) for paths in ((labels, images), (other_labels, other_images))
+    )
+    if question.positive in other.domain:
+        raise InputError(f"{other_labels}: has images of {question.positive}: expected none, or no alarm is false")
+    ours, codings = own.domain == question.negative, _codings(quality)
+    lines = _lines(model, own, own_array, ours, rows.clean(own), codings[:1], measure)
+    unseen = ~rows.named(other, rows.CIFAR_TRAIN)
+    lines += _lines(model, other, other_array, np.ones_like(unseen), unseen, codings, measure)
     tables.write_csv(answers, {key: np.array([line[key] for line in lines]) for key in lines[0]})
     metrics.write(figures, _figures(lines))
     told = "\n".join("{called:.3f} of {n:,} {domain} ({coding}, {rows})".format(**line) for line in lines)
     print(f"called {question.positive}:\n{told}")
 
 
-def _codings(quality: int | None, *, recode: bool) -> list[tuple[str, Callable[[Any], Any]]]:
+def _read(labels: Path, images: Path) -> tuple[rows.Labels, NDArray[Any]]:
+    table, array = rows.read(labels), arrays.read(images)
+    rows.check_aligned(table, array, images)
+    return table, array
+
+
+def _codings(quality: int | None) -> list[Coding]:
     """Return names of codings, and what they make of images: what the detector learnt from was JPEG, if anything."""
-    stored: list[tuple[str, Callable[[Any], Any]]] = [("stored", np.asarray)]
-    if quality is None or not recode:
-        return stored
-    return [*stored, (f"jpeg_{quality}", partial(jpeg.recode, quality=quality))]
+    stored: list[Coding] = [("stored", np.asarray)]
+    return stored if quality is None else [*stored, (f"jpeg_{quality}", partial(jpeg.recode, quality=quality))]
+
+
+def _lines(
+    model: models.Model,
+    table: rows.Labels,
+    array: NDArray[Any],
+    asked: NDArray[np.bool_],
+    unseen: NDArray[np.bool_],
+    codings: list[Coding],
+    measure: metrics.Settings,
+) -> list[dict[str, Any]]:
+    """Return a line for each coding, domain, and all or unseen of the test rows that are asked; a mask each, (N,)."""
+    row, lines = np.flatnonzero(asked & (table.split == "test")), []
+    domain = table.domain[row]
+    for coding, seen_as in codings:
+        called = models.ask(model, array, row, seen_as)[:, :, 1] >= metrics.THRESHOLD
+        for name in np.unique(domain).tolist():
+            for which, chosen in (("all", domain == name), ("unseen", unseen[row] & (domain == name))):
+                if chosen.any():
+                    about = {"domain": name, "coding": coding, "rows": which, "n": int(chosen.sum())}
+                    lines.append(about | _called(called[:, chosen], measure))
+    return lines
 
 
 def _called(called: NDArray[np.bool_], measure: metrics.Settings) -> dict[str, float]:
