@@ -12,6 +12,7 @@ help:  ## list the targets
 
 repro: $(READY)  ## rebuild whatever changed; JOBS=2 runs independent stages side by side
 	@if [ "$(JOBS)" = 1 ]; then dvc repro; else python -m scripts.repro $(JOBS); fi
+	@python -m scripts.summary
 
 test: $(READY)  ## everything that CI runs: format, lint, types, tests, the sample pipeline
 	ruff format --check .

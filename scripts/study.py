@@ -19,7 +19,7 @@ from whence.base.stage import run
 
 LISTS = (
     *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_controls", "object_transfers"),
-    *("searches", "hidden", "mistakes", "corrupted", "attacked", "false_alarms"),
+    *("searches", "hidden", "mistakes", "corrupted", "attacked", "false_alarms", "examples"),
 )
 Edit = tuple[int, int, str]
 """What stands from one place to another is replaced by a text."""

@@ -15,6 +15,7 @@ from whence.runs import (
     Attacked,
     Control,
     Corrupted,
+    Example,
     FalseAlarm,
     Map,
     Mistake,
@@ -35,7 +36,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
 UNITS = [
-    *(ROOT / "whence" / folder for folder in ("base", "table")),
+    *(ROOT / "whence" / folder for folder in ("base", "report", "table")),
     *sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__"),
 ]
 """Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together.
@@ -121,7 +122,7 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import attack, corrupt, embed, evaluate, evaluate_objects, fetch, mistakes, tsne, weights
+    from stages import attack, corrupt, embed, evaluate, evaluate_objects, examples, fetch, mistakes, tsne, weights
     from whence import audit, labels, pack, search
     from whence.estimators.network import backbones, recipe
 
@@ -141,6 +142,7 @@ def test_each_section_exists_and_fits_its_settings_class():
     settings.check(PARAMS["corrupt"], corrupt.Settings, "corrupt")
     for section in (PARAMS["attack"], STUDY["attack"]):
         assert section["tested"] in settings.check(section, attack.Settings, "attack").epsilons
+    settings.check(PARAMS["show"], examples.Settings, "show")
     settings.check(PARAMS["distances"], mistakes.Settings, "distances")
     for name, section in PARAMS["tune"].items():
         settings.check(section, search.Settings, name)
@@ -288,6 +290,17 @@ def test_false_alarms_are_of_runs_of_images_and_on_another_dataset(content):
         same = {name: run[name] for name in ("task", "dataset", "kind", "classifier")}
         assert section == same | {"asked": about.asked}
         assert about.asked in set(PARAMS["datasets"]) - {about.dataset}
+
+
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_examples_are_of_networks_of_images(content):
+    for key, section in content["examples"].items():
+        about, listed = settings.check(section, Example, key), content["runs"] | content["object_runs"]
+        kind, _, name = about.section.partition(".")
+        run = listed[key]
+        assert (kind, name) == (("tasks", run["task"]) if "task" in run else ("objects", run["train_on"])), key
+        assert (about.dataset, about.classifier) == (run["dataset"], run["classifier"])
+        assert (run.get("features", "images"), run["kind"]) == ("images", "network")
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])

@@ -144,6 +144,19 @@ def draw_map(axes: Any, table: pd.DataFrame, by: str, names: Sequence[str], dime
     axes.set(**{f"{place[0]}ticks": [] for place in places})
 
 
+def draw_example(axes: Any, image: Any, covered: Any) -> None:
+    """Draw an image (H, W, 3) uint8, and beside it in grey under (H, W), red where that is above 0 and blue below."""
+    grey = image.mean(axis=2)
+    most = max(float(np.abs(covered).max()), 1e-9)
+    height, width = grey.shape
+    axes.imshow(image, extent=(0, width, height, 0))
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=(1.08 * width, 2.08 * width, height, 0))
+    shade = mpl.colormaps["bwr"]((covered / most + 1) / 2)
+    shade[..., 3] = np.abs(covered) / most * 0.7
+    axes.imshow(shade, extent=(1.08 * width, 2.08 * width, height, 0))
+    axes.set(xlim=(0, 2.08 * width), ylim=(height, 0), aspect="equal")
+
+
 def training(title: str, tables: Tables) -> Any:
     """Return a figure of the loss and the accuracy of each network by epoch, train beside valid, a line per seed.
 

@@ -135,6 +135,19 @@ class FalseAlarms(RootModel[Annotated[dict[str, FalseAlarm], Field(min_length=1)
     """Section false_alarms."""
 
 
+class Example(settings.Section):
+    """One entry of section examples, a key of runs or object_runs: a network of images, whose answers are shown."""
+
+    section: str
+    """What it is asked: tasks.<name> or objects.<name>."""
+    dataset: str
+    classifier: str
+
+
+class Examples(RootModel[dict[str, Example]]):
+    """Section examples."""
+
+
 class AllAttacked(RootModel[Annotated[dict[str, Attacked], Field(min_length=1)]]):
     """Section attacked."""
 
@@ -179,6 +192,11 @@ def mistakes() -> dict[str, Mistake]:
 def corrupted() -> dict[str, Corrupted]:
     """Return section corrupted, in the order of params.yaml; raises InputError if an entry is malformed."""
     return settings.load("corrupted", AllCorrupted).root
+
+
+def examples() -> dict[str, Example]:
+    """Return section examples, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("examples", Examples).root
 
 
 def attacked() -> dict[str, Attacked]:

@@ -143,9 +143,13 @@ class Estimator(models.Model):
             parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, :count])
         return np.concatenate(parts, axis=1)
 
-    def of_pixels(self, member: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return a member as a function of images (B, 3, H, W) float32 in [0, 1]: logits (B, K), all views."""
-        net, views = self.members[member].eval().requires_grad_(requires_grad=False), self.settings.views_at_test
+    def of_pixels(self, member: int, views: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a member as a function of images (B, 3, H, W) float32 in [0, 1]: logits (B, K).
+
+        It looks at `views` of them; None: at as many as it answers by.
+        """
+        net = self.members[member].eval().requires_grad_(requires_grad=False)
+        views = views or self.settings.views_at_test
         mean, std = (data.constant(part, self.device)[:, None, None] for part in self.scale)
         last = torch.channels_last
         return lambda x: trainer.logits(net, ((255 * x - mean) / std).contiguous(memory_format=last), views)

@@ -1,0 +1,42 @@
+"""What `make repro` says at its end: where the report is, and the best figure of each question."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPORT, PLOTS = Path("plots/report.html"), Path("plots")
+
+
+def best(path: Path, metric: str, objects: dict[str, Any]) -> tuple[str, float, float, float]:
+    """Return the run of a table with the highest metric on official test rows, its value, and its interval's ends.
+
+    Of the ten categories only the domains count that a run has learnt from.
+    """
+    with path.open(encoding="utf-8", newline="") as handle:
+        lines = [line for line in csv.DictReader(handle) if line.get("rows", "official") == "official"]
+    home = [line for line in lines if "domain" not in line or line["domain"] in objects[line["train_on"]]["domains"]]
+    line = max(home, key=lambda one: float(one[metric]))
+    where = f" on {line['domain']}" if "domain" in line else ""
+    value, low, high = (float(line[f"{metric}{end}"]) for end in ("", "_lo", "_hi"))
+    return line["run"] + where, value, low, high
+
+
+def main() -> None:
+    """Print them."""
+    with Path("params.yaml").open(encoding="utf-8") as handle:
+        params = yaml.safe_load(handle)
+    figures = {task: (PLOTS / task / "leaderboard.csv", "official_roc_auc", "ROC AUC") for task in params["tasks"]}
+    figures["objects"] = (PLOTS / "objects" / "cross.csv", "accuracy", "accuracy")
+    drawn = " (images drawn by the project itself: no result about the world)" if params["source"] == "sample" else ""
+    print(f"\nBest runs on test rows{drawn}:")
+    for task, (path, metric, said) in figures.items():
+        if path.exists():
+            run, value, low, high = best(path, metric, params["objects"])
+            print(f"  {task:8} {said:8} {value:.3f} [{low:.3f}, {high:.3f}]  {run}")
+    print(f"Open {REPORT} for everything else.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Show what a network gets right and wrong of every class: images, where each answer stands, and the spectrum."""
+
+import importlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from whence import arrays, metrics, models, saliency
+from whence.base import settings
+from whence.base.errors import InputError
+from whence.base.stage import run
+from whence.features import spectrum
+from whence.table import rows, tables, tasks
+
+if TYPE_CHECKING:
+    from whence.estimators.network.estimator import Estimator
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+COMPARED = 5000
+"""Train rows whose spectra the examples are held against, evenly spaced."""
+
+
+class Settings(settings.Section):
+    """Section show."""
+
+    rows: int = Field(ge=1)
+    """Most test rows, evenly spaced, that examples are taken from."""
+    per_class: int = Field(ge=1)
+    """Wrong ones of every class, the surest first, and as many right ones, evenly spaced."""
+    window: int = Field(ge=1)
+    """Side in pixels of the square that covers a part of the image."""
+    stride: int = Field(ge=1)
+    """Pixels between two places of it."""
+
+    @model_validator(mode="after")
+    def _covers(self) -> "Settings":
+        if self.stride > self.window:
+            raise ValueError(f"stride {self.stride} leaves pixels uncovered: expected at most window, {self.window}")
+        return self
+
+
+def main(
+    section: str,
+    classifier: str,
+    labels: Path,
+    images: Path,
+    weights: Path,
+    card: Path,
+    examples: Path,
+    pixels: Path,
+    spectra: Path,
+    picture: Path,
+) -> None:
+    """Read `images` (.npy, uint8) of `labels` (csv) and a network; `section` is tasks.<name> or objects.<name>.
+
+    Writes `examples` (csv: a line each, with its spectrum), `pixels` (.npy, float16, n×H×W×4: red, green and blue in
+    levels, and by how many nats the log odds fall where it is covered, the network seeing one view), `spectra` (csv: of
+    the classes) and `picture` (png).
+    """
+    entry = importlib.import_module(f"whence.classifiers.{classifier}")
+    estimator = importlib.import_module("whence.estimators.network.estimator")
+    show, asked = settings.load("show", Settings), tasks.load(section)
+    table, array = rows.read(labels), arrays.read(images)
+    rows.check_aligned(table, array, images)
+    model = estimator.Estimator.load(entry, weights, card)
+    if show.window > min(model.shape[:2]):
+        found = f"got {show.window}, expected at most the side of an image, {min(model.shape[:2])}"
+        raise InputError(f"{settings.PARAMS}: show.window: {found}")
+    names, target = np.asarray(model.classes_), asked.target(table)
+    tested = _tested(table, asked, section)
+    chosen = rows.spaced(tested, show.rows)
+    proba = models.ask(model, array, chosen).mean(axis=0)
+    said = proba.argmax(axis=1)
+    place = _chosen(target[chosen], names, said, proba.max(axis=1), show.per_class)
+    row, said, score = chosen[place], said[place], proba.max(axis=1)[place]
+    covered = _covered(model, array[row], said, show)
+    known = _spectra(array, table, target, names)
+    own = spectrum.extract(array[row], spectrum.Settings(bins=known.shape[1])).astype(float)
+    lines = {
+        "row": row,
+        "path": table.path[row],
+        "category": table.category[row],
+        "domain": table.domain[row],
+        "actual": target[row],
+        "predicted": names[said],
+        "score": score.round(metrics.DECIMALS),
+        "right": np.where(names[said] == target[row], "yes", "no"),
+        "spectrum_says": names[_likeliest(own, known)],
+    }
+    rings = spectrum.names(spectrum.Settings(bins=known.shape[1]))
+    tables.write_csv(examples, lines | {name: own[:, k].round(4) for k, name in enumerate(rings)})
+    arrays.write_blocks(pixels, [np.concatenate([array[row], covered[..., None]], axis=3).astype(np.float16)])
+    _write_spectra(spectra, names, rings, known)
+    _draw(picture, array[row], covered, lines, f"{section.partition('.')[2]}: {model.name}")
+    wrong = int((lines["right"] == "no").sum())
+    print(f"{wrong} wrong and {len(row) - wrong} right of {len(chosen):,} test rows")
+
+
+def _tested(table: rows.Labels, asked: tasks.Task | tasks.Objects, section: str) -> Rows:
+    """Return the test rows of the domains that the network has learnt from."""
+    own = asked.classes if isinstance(asked, tasks.Task) else list(asked.domains)
+    tested = np.flatnonzero((table.split == "test") & np.isin(table.domain, own))
+    if not len(tested):
+        raise InputError(f"{settings.PARAMS}: {section}: has no test row of {', '.join(own)}; run dvc repro")
+    return tested
+
+
+def _chosen(actual: Any, names: Any, said: Rows, sure: Floats, most: int) -> Rows:
+    """Return the places of wrong rows of every class, the surest first, and of right ones, evenly spaced."""
+    found = []
+    for name in names:
+        here = actual == name
+        wrong, right = (np.flatnonzero(here & ((names[said] == actual) == truth)) for truth in (False, True))
+        found += [
+            wrong[np.argsort(-sure[wrong], kind="stable")[:most]],
+            rows.spaced(right, most) if len(right) else right,
+        ]
+    return np.concatenate(found)
+
+
+def _covered(model: "Estimator", x: NDArray[np.uint8], said: Rows, show: Settings) -> NDArray[np.float32]:
+    """Return (n, H, W), the mean over the members; images with much to cover are looked at a few at a time."""
+    import torch
+
+    parts = []
+    for start in range(0, len(x), models.BLOCK // 64):
+        part = slice(start, start + models.BLOCK // 64)
+        images = torch.from_numpy(x[part]).to(model.device).permute(0, 3, 1, 2).float() / 255
+        of = torch.from_numpy(said[part]).to(model.device)
+        maps = [
+            saliency.occlusion(model.of_pixels(member, views=1), images, of, show.window, show.stride)
+            for member in range(len(model.members))
+        ]
+        parts.append(torch.stack(maps).mean(0).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _spectra(array: NDArray[Any], table: rows.Labels, target: Any, names: Any) -> Floats:
+    """Return (K, bins, 2): mean and deviation over each class's train rows of the log power in every ring."""
+    bins = settings.load("extract.spectrum", spectrum.Settings)
+    train = rows.spaced(np.flatnonzero(table.split == "train"), COMPARED)
+    power = spectrum.extract(np.asarray(array[train]), bins).astype(float)
+    classes = [power[target[train] == name] for name in names]
+    return np.stack([np.stack([part.mean(axis=0), part.std(axis=0) + 1e-6], axis=1) for part in classes])
+
+
+def _likeliest(own: Floats, known: Floats) -> Rows:
+    """Return (n,) the class in which these spectra are likeliest, were its rings independent and normal."""
+    mean, std = known[None, :, :, 0], known[None, :, :, 1]
+    return np.asarray((((own[:, None] - mean) / std) ** 2 / 2 + np.log(std)).sum(axis=2).argmin(axis=1))
+
+
+def _write_spectra(path: Path, names: Any, rings: list[str], known: Floats) -> None:
+    columns = {
+        "class": names.repeat(len(rings)),
+        "ring": np.tile(rings, len(names)),
+        "mean": known[..., 0].ravel().round(4),
+        "std": known[..., 1].ravel().round(4),
+    }
+    tables.write_csv(path, columns)
+
+
+def _draw(path: Path, x: NDArray[np.uint8], covered: NDArray[np.float32], lines: dict[str, Any], title: str) -> None:
+    import matplotlib.pyplot as plt
+
+    from whence import pictures, runs
+
+    columns = min(6, len(x))
+    count = math.ceil(len(x) / columns)
+    size = (1.9 * columns + 0.6, 1.75 * count + 1.4)
+    figure, grid = plt.subplots(count, columns, figsize=size, layout="constrained", squeeze=False)
+    figure.suptitle(
+        f"{title} ({runs.source()})\nright: where covering a part takes from the answer (red) or adds to it (blue)"
+    )
+    for axes in grid.flat:
+        axes.axis("off")
+    for k, axes in enumerate(grid.flat[: len(x)]):
+        pictures.draw_example(axes, x[k], covered[k])
+        mark = "" if lines["right"][k] == "yes" else "✗ "
+        axes.set_title(f"{mark}{lines['actual'][k]}\n→ {lines['predicted'][k]} {lines['score'][k]:.3f}", fontsize=8)
+    pictures.save(figure, path)
+
+
+if __name__ == "__main__":
+    run(main)
