@@ -43,6 +43,11 @@ def test_the_page_has_an_example_of_every_kind_of_entry():
     assert len(blocks(PAGE, "python")) == len(EXAMPLES), "no code on the page goes untried"
 
 
+def test_the_example_in_the_readme_is_one_of_them():
+    (source,) = blocks((ROOT / "README.md").read_text(), "python")
+    assert source in blocks(PAGE, "python")
+
+
 @pytest.mark.parametrize("title", [title for title in EXAMPLES if title != "A dataset"])
 def test_an_example_has_five_lines_at_most(title):
     for path, source in named(EXAMPLES[title]).items():
