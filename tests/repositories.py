@@ -52,11 +52,18 @@ def fresh(folder):
     return folder
 
 
+class Plain(yaml.SafeDumper):
+    """YAML without anchors: scripts.study may take out a part that another one would point to."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def edit(folder, change):
     """Apply `change` to the content of params.yaml."""
     params = yaml.safe_load((folder / "params.yaml").read_text())
     change(params)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.dump(params, Dumper=Plain, sort_keys=False))
 
 
 def write_rows(folder, pixels, split, domain):

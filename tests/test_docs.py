@@ -9,6 +9,7 @@ import pytest
 import yaml
 from repositories import ROOT, run
 
+PAGES = sorted(str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
 PLACEHOLDERS = {"/path/to/CINIC-10.tar.gz": "cinic10", "/path/to/archive.zip": "cifake"}
 SET_UP = ("make repro", "make test", "git clone", "cd ", ". .venv")
 """Commands that other tests run, or that the test itself stands for."""
@@ -33,18 +34,32 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
 
 
 def test_make_targets_named_in_the_documentation_exist():
-    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/results.md"))
+    text = "".join((ROOT / page).read_text() for page in PAGES)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z]+)", text)) | {c.split()[1] for c in commands("README.md") if c[:5] == "make "}
-    assert {"repro", "test", "help", "bench"} <= named <= targets
+    named = set(re.findall(r"`make ([a-z]+)", text))
+    named |= {command.split()[1] for page in PAGES for command in commands(page) if command.startswith("make ")}
+    assert {"repro", "test", "check", "help", "bench"} <= named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "CHANGELOG.md"])
+def anchors(page):
+    """Return what a `#` may name in a page: its headings as GitHub writes them."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
-        assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)", (ROOT / page).read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = ((ROOT / page).parent / path if path else ROOT / page).resolve()
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.relative_to(ROOT)), target
 
 
-def test_the_readme_tells_every_stage():
+def test_the_documentation_tells_every_stage():
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert stages == set(re.findall(r"^\| `(\w+)` \| ", (ROOT / "README.md").read_text(), re.MULTILINE)) & stages
+    told = re.findall(r"^\| `(\w+)` \| ", (ROOT / "docs/pipeline.md").read_text(), re.MULTILINE)
+    assert sorted(told) == sorted(stages), "a row each"
