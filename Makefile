@@ -42,7 +42,7 @@ $(READY): requirements.txt
 	@echo "setting up .venv from requirements.txt"
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --clear --python $(PYTHON) .venv && \
-		VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet -r requirements.txt; \
+		VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --compile-bytecode -r requirements.txt; \
 	else \
 		$(PYTHON) -m venv --clear .venv && \
 		.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
