@@ -28,14 +28,17 @@ def main(
     """Read one file per run from `full` (json) and `training`/<kind> (csv); write tables (csv) and pictures (png).
 
     `headline` (json) is what DVC shows: one number per run, its accuracy at home, the mean over the domains that it
-    learnt from (official test rows). `cross` has a row per run, domain and kind of rows with every metric; `table` is the form of the CIFAKE study
-    (Almasi): a row per domain and model with F1 by category, accuracy, macro and weighted F1, and epochs.
+    learnt from (official test rows). `cross` has a row per run, domain and kind of rows with every metric; `table` is
+    the form of the CIFAKE study (Almasi): a row per domain and model with F1 by category, accuracy, macro and weighted
+    F1, and epochs.
     """
     listed = runs.of_objects()
     shown = runs.shown(listed)
     board = _board(full, listed, shown)
     curves = {shown[name]: pd.read_csv(training / entry.kind / f"{name}.csv") for name, entry in listed.items()}
-    metrics.write(headline, {name: _at_home(board[board["run"] == shown[name]], entry) for name, entry in listed.items()})
+    metrics.write(
+        headline, {name: _at_home(board[board["run"] == shown[name]], entry) for name, entry in listed.items()}
+    )
     tables.write_frame(cross, board)
     tables.write_frame(table, _study(board))
     tables.write_frame(all_training, pd.concat(curves, names=["run"]).reset_index("run"))

@@ -1,15 +1,16 @@
 """The documentation's commands work, in the order in which it gives them."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from repositories import ROOT, run
+from repositories import ROOT, commit, run
 
+PAGES = ("README.md", "docs/results.md", "docs/experiments.md")
 PLACEHOLDERS = {"/path/to/CINIC-10.tar.gz": "cinic10", "/path/to/archive.zip": "cifake"}
+ENDPOINT = "https://s3.example.org"
 SET_UP = ("make repro", "make test", "git clone", "cd ", ". .venv")
 """Commands that other tests run, or that the test itself stands for."""
 
@@ -28,18 +29,28 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
         archive = shutil.copy(repository / f"data/{dataset}/archive", tmp_path / Path(placeholder).name)
         assert placeholder in todo
         todo = todo.replace(placeholder, str(archive))
-    for command in todo.splitlines():
-        run(repository, *shlex.split(command))
+    run(repository, "bash", "-exc", todo)
+
+
+@pytest.mark.pipeline
+def test_the_commands_of_the_page_on_experiments_run(repository, s3):
+    """In one shell, in the folder of the repository and in those that the page makes beside it."""
+    text = (repository / "dvc.yaml").read_text()
+    (repository / "dvc.yaml").write_text(text.replace("models/fake-small.", "models/fake-mlp."))  # as the list is small
+    commit(repository, "an artifact that is in the list")
+    todo = "\n".join(commands("docs/experiments.md"))
+    assert ENDPOINT in todo
+    run(repository, "bash", "-exc", todo.replace(ENDPOINT, s3))
 
 
 def test_make_targets_named_in_the_documentation_exist():
-    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/results.md"))
+    text = "".join((ROOT / page).read_text() for page in PAGES)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"`make ([a-z]+)", text)) | {c.split()[1] for c in commands("README.md") if c[:5] == "make "}
     assert {"repro", "test", "help", "bench"} <= named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text()):
         assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), target
