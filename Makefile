@@ -1,7 +1,7 @@
 # Set-up happens by itself: every target makes .venv from requirements.txt when it is missing or older than that file.
 # With uv installed it takes seconds, with venv and pip about two minutes.
 .DEFAULT_GOAL := help
-.PHONY: help repro test check bench requirements clean
+.PHONY: help repro experiments test check bench requirements clean
 PYTHON ?= python3
 JOBS ?= 1
 READY := .venv/.ready
@@ -13,6 +13,9 @@ help:  ## list the targets
 repro: $(READY)  ## rebuild whatever changed; JOBS=2 runs independent stages side by side
 	@if [ "$(JOBS)" = 1 ]; then dvc repro; else python -m scripts.repro $(JOBS); fi
 	@python -m scripts.summary
+
+experiments: $(READY)  ## what the experiments changed and what came of it: dvc exp show, without what is the same in all
+	dvc exp show --no-pager --only-changed --hide-queued --drop '.*/|Created|State|Executor'
 
 test: $(READY)  ## everything that CI runs: format, lint, types, tests, the sample pipeline
 	ruff format --check .

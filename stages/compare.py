@@ -30,9 +30,11 @@ def main(
     confusion: Path,
     training: Path,
     scores: Path,
+    headline: Path,
     leaderboard: Path,
     all_roc: Path,
     all_precision_recall: Path,
+    all_reliability: Path,
     all_confusion: Path,
     all_training: Path,
     significance_table: Path,
@@ -44,6 +46,7 @@ def main(
 ) -> None:
     """Read one file per run from each folder; write the leaderboard, the gathered tables (csv) and pictures (png).
 
+    `headline` (json) is what DVC shows of a task: one number per run, its ROC AUC on the official test rows.
     `training` holds a folder for each kind of run, that DVC may draw the networks alone.
     """
     question = settings.load(f"tasks.{task}", Task)
@@ -59,6 +62,7 @@ def main(
     folders = {"roc": roc, "pr": precision_recall, "reliability": reliability, "confusion": confusion}
     gathered = {kind: {name: pd.read_csv(folder / f"{name}.csv") for name in order} for kind, folder in folders.items()}
     gathered["training"] = {name: pd.read_csv(training / listed[name].kind / f"{name}.csv") for name in order}
+    metrics.write(headline, dict(zip(order, board["official_roc_auc"].tolist(), strict=True)))
     shown = runs.shown(listed)
     board.insert(2, "epochs", [_epochs(gathered["training"][name]) for name in order])
     board["run"] = board["run"].map(shown)
@@ -69,6 +73,7 @@ def main(
     for path, kind in (
         (all_roc, "roc"),
         (all_precision_recall, "pr"),
+        (all_reliability, "reliability"),
         (all_confusion, "confusion"),
         (all_training, "training"),
     ):

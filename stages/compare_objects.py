@@ -7,24 +7,38 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from whence import pictures, runs
+from whence import metrics, pictures, runs
+from whence.base import settings
 from whence.base.stage import run
 from whence.names import CATEGORIES
 from whence.table import tables
+from whence.table.tasks import Objects
 
 
 def main(
-    full: Path, training: Path, cross: Path, table: Path, all_training: Path, heat: Path, training_picture: Path
+    full: Path,
+    training: Path,
+    headline: Path,
+    cross: Path,
+    table: Path,
+    all_training: Path,
+    heat: Path,
+    training_picture: Path,
 ) -> None:
     """Read one file per run from `full` (json) and `training`/<kind> (csv); write tables (csv) and pictures (png).
 
-    `cross` has a row per run, domain and kind of rows with every metric; `table` is the form of the CIFAKE study
-    (Almasi): a row per domain and model with F1 by category, accuracy, macro and weighted F1, and epochs.
+    `headline` (json) is what DVC shows: one number per run, its accuracy at home, the mean over the domains that it
+    learnt from (official test rows). `cross` has a row per run, domain and kind of rows with every metric; `table` is
+    the form of the CIFAKE study (Almasi): a row per domain and model with F1 by category, accuracy, macro and weighted
+    F1, and epochs.
     """
     listed = runs.of_objects()
     shown = runs.shown(listed)
     board = _board(full, listed, shown)
     curves = {shown[name]: pd.read_csv(training / entry.kind / f"{name}.csv") for name, entry in listed.items()}
+    metrics.write(
+        headline, {name: _at_home(board[board["run"] == shown[name]], entry) for name, entry in listed.items()}
+    )
     tables.write_frame(cross, board)
     tables.write_frame(table, _study(board))
     tables.write_frame(all_training, pd.concat(curves, names=["run"]).reset_index("run"))
@@ -50,6 +64,13 @@ def _board(full: Path, listed: dict[str, runs.ObjectRun], shown: dict[str, str])
             for kind, figures in parts.items()
         ]
     return pd.DataFrame.from_records(records)
+
+
+def _at_home(part: pd.DataFrame, entry: runs.ObjectRun) -> float:
+    """Return the mean accuracy of a run on the domains that it learnt from, official test rows."""
+    own = settings.load(f"objects.{entry.train_on}", Objects).domains
+    here = part[(part["rows"] == "official") & part["domain"].isin(list(own))]
+    return round(float(here["accuracy"].mean()), metrics.DECIMALS)
 
 
 def _study(board: pd.DataFrame) -> pd.DataFrame:

@@ -76,3 +76,23 @@ def small(tmp_path_factory):
 def repository(small, tmp_path):
     """A copy of the small repository that a test may change: reproduced, committed, with its cache."""
     return Path(shutil.copytree(small, tmp_path / "copy", symlinks=True))
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """The address of an S3 server on this machine, with an empty bucket called `bucket`."""
+    import boto3
+    import requests
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    requests.post(f"{address}/moto-api/reset", timeout=30)
+    boto3.client("s3", endpoint_url=address).create_bucket(Bucket="bucket")
+    yield address
+    server.stop()

@@ -1,16 +1,16 @@
 """The documentation's commands work, in the order in which it gives them."""
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from repositories import ROOT, run
+from repositories import ROOT, commit, run
 
 PAGES = sorted(str(path.relative_to(ROOT)) for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md"))
 PLACEHOLDERS = {"/path/to/CINIC-10.tar.gz": "cinic10", "/path/to/archive.zip": "cifake"}
+ENDPOINT = "https://s3.example.org"
 SET_UP = ("make repro", "make test", "git clone", "cd ", ". .venv")
 """Commands that other tests run, or that the test itself stands for."""
 
@@ -29,8 +29,18 @@ def test_the_commands_of_the_readme_run(repository, tmp_path):
         archive = shutil.copy(repository / f"data/{dataset}/archive", tmp_path / Path(placeholder).name)
         assert placeholder in todo
         todo = todo.replace(placeholder, str(archive))
-    for command in todo.splitlines():
-        run(repository, *shlex.split(command))
+    run(repository, "bash", "-exc", todo)
+
+
+@pytest.mark.pipeline
+def test_the_commands_of_the_page_on_experiments_run(repository, s3):
+    """In one shell, in the folder of the repository and in those that the page makes beside it."""
+    text = (repository / "dvc.yaml").read_text()
+    (repository / "dvc.yaml").write_text(text.replace("models/fake-small.", "models/fake-mlp."))  # as the list is small
+    commit(repository, "an artifact that is in the list")
+    todo = "\n".join(commands("docs/experiments.md"))
+    assert ENDPOINT in todo
+    run(repository, "bash", "-exc", todo.replace(ENDPOINT, s3))
 
 
 def test_make_targets_named_in_the_documentation_exist():

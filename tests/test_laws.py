@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -374,3 +375,47 @@ def test_the_lock_file_knows_the_code_as_it_is(stages):
         for dep in stage.deps:
             if dep.def_path in code(stage):
                 assert not dep.changed_checksum(), f"{name}: {dep.def_path} changed since the last dvc repro"
+
+
+ANCHORS = [f"<DVC_METRIC_{name}>" for name in ("TITLE", "DATA", "X", "Y")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".dvc/plots").iterdir()), ids=lambda path: path.stem)
+def test_a_template_is_json_that_dvc_fills_and_some_plot_uses(path):
+    content = json.loads(path.read_text())
+    assert content["$schema"].startswith("https://vega.github.io/schema/vega-lite/")
+    assert content["title"] == ANCHORS[0]
+    assert content["data"] == {"values": ANCHORS[1]}
+    text = path.read_text()
+    assert all(anchor in text for anchor in ANCHORS)
+    assert set(re.findall("<DVC_[A-Z_]+>", text)) <= {*ANCHORS, "<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>"}
+    assert '"tooltip"' in text
+    assert path.stem in {plot["template"] for entry in PIPELINE["plots"] for plot in entry.values()}
+
+
+def test_every_plot_is_made_by_a_stage_and_has_labelled_axes(stages):
+    """A title has every plot of one file; those of a folder are called as their files."""
+    made = {out.def_path for stage in stages.values() for out in stage.outs}
+    for name, plot in [pair for entry in PIPELINE["plots"] for pair in entry.items()]:
+        inside = {path for path in made if path.startswith(f"{name}/")}
+        assert name in made or inside, name
+        assert ("title" in plot) != bool(inside), name
+        assert plot["title"].isascii() if "title" in plot else True, "the page that DVC writes names no encoding"
+        assert {"template", "x", "y"} <= set(plot)
+
+
+def test_artifacts_are_networks_of_the_list(stages):
+    made = {out.def_path for stage in stages.values() for out in stage.outs}
+    for name, artifact in PIPELINE["artifacts"].items():
+        assert set(artifact) == {"path", "type", "desc", "labels"}
+        assert artifact["path"] == f"models/{name}.safetensors"
+        assert artifact["path"] in made
+        assert artifact["type"] == "model"
+        assert artifact["labels"][0] == name.partition("-")[0]
+    assert len(PIPELINE["artifacts"]) == 3
+
+
+def test_dvc_shows_one_number_per_run(stages):
+    """`dvc exp show` and `dvc metrics diff` list what is declared as a metric: a file per question."""
+    shown = {out.def_path for stage in stages.values() for out in stage.outs if out.metric}
+    assert shown == {f"metrics/{task}.json" for task in (*PARAMS["tasks"], "objects")}

@@ -367,7 +367,7 @@ RUNS = {
         "settings": "small",
     },
 }
-WRITTEN = ("cross.csv", "table.csv", "all_training.csv", "cross.png", "training.png")
+WRITTEN = ("headline.json", "cross.csv", "table.csv", "all_training.csv", "cross.png", "training.png")
 
 
 def figures(rng):
@@ -424,6 +424,16 @@ def test_the_cross_table_has_every_metric_of_every_run_domain_and_kind_of_rows(l
             wanted = content[row["domain"]][row["rows"]]
             assert {metric: row[metric] for metric in wanted} == wanted
     assert board["run"].unique().tolist() == listed
+
+
+def test_the_headline_of_every_run_is_its_accuracy_at_home(listed):
+    headline = json.loads(comparison()["headline.json"].read_text())
+    assert list(headline) == listed
+    for name in listed:
+        content = json.loads(Path("full", f"{name}.json").read_text())
+        own = PARAMS["objects"][RUNS[name]["train_on"]]["domains"]
+        wanted = np.mean([content[domain]["official"]["accuracy"] for domain in own])
+        assert headline[name] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_the_table_has_the_form_of_the_study(listed):

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from repositories import FEW, FEW_CONTROL, commit, edit, fresh, run
+from repositories import FEW, FEW_CONTROL, ROOT, commit, edit, fresh, run
 
 from whence.base.settings import load
 from whence.features import spectrum
 from whence.table import rows
 
 pytestmark = pytest.mark.pipeline
+PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 
 
 def ran(output):
@@ -183,8 +184,8 @@ def test_experiments_in_place_in_a_temporary_folder_and_queued_give_the_same(rep
     for experiment in shown[-1]["experiments"] or []:
         data = experiment["revs"][0]["data"]
         c = data["params"]["params.yaml"]["data"]["train"]["logistic"]["C"]
-        found.setdefault(c, []).append(data["metrics"]["metrics/fake-spectrum-logistic.json"]["data"])
-    assert found[0.003] == [metric(plain)] * len(found[0.003])
+        found.setdefault(c, []).append(data["metrics"]["metrics/fake.json"]["data"]["fake-spectrum-logistic"])
+    assert found[0.003] == [metric(plain)["roc_auc"]] * len(found[0.003])
     assert 0.5 in found
     run(repository, "dvc", "exp", "run", "-S", "train.logistic.C=0.003")
     assert metric(repository) == metric(plain)
@@ -196,18 +197,71 @@ def test_metrics_and_plots_are_shown_and_compared_across_branches(repository):
     edit(repository, lambda params: params["train"]["logistic"].update(C=0.001))
     run(repository, "dvc", "repro")
     commit(repository, "weaker")
-    shown = run(repository, "dvc", "metrics", "show")
+    shown = run(repository, "dvc", "metrics", "show", *(f"metrics/{key}.json" for key in FEW))
     assert max(map(len, shown.splitlines())) <= 130, "fits a terminal"
     assert all(f"metrics/{key}.json" in shown for key in FEW)
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "main", "--json"))
-    assert "metrics/fake-spectrum-logistic.json" in json.dumps(difference)
-    assert "metrics/fake-pixels-forest.json" not in json.dumps(difference)
+    changed = {(file, name) for file, part in difference["diff"].items() for name in part}
+    assert changed == {
+        ("metrics/fake.json", "fake-spectrum-logistic"),
+        ("metrics/origin.json", "origin-colour-logistic"),
+    }
     run(repository, "dvc", "plots", "show", "-o", "shown")
     run(repository, "dvc", "plots", "diff", "main", "-o", "compared")
-    for page in ("shown/index.html", "compared/index.html"):
+    titles = [plot["title"] for entry in PLOTS for plot in entry.values() if "title" in plot]
+    for page, revisions in (("shown/index.html", {"workspace"}), ("compared/index.html", {"workspace", "main"})):
         text = (repository / page).read_text()
-        assert "ROC" in text, page
-        assert "fake-spectrum-logistic" in text, page
+        assert set(re.findall(r'"rev": "(\w+)"', text)) == revisions
+        assert [title for title in titles if json.dumps(title) not in text] == []
+        assert "DVC_METRIC" not in text, "every anchor is filled"
+
+
+def columns(path):
+    with path.open() as handle:
+        return csv.DictReader(handle).fieldnames
+
+
+def fields(tree):
+    """Yield the columns that a template draws."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "field" and isinstance(value, str):
+                yield value
+            yield from fields(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from fields(value)
+
+
+def made(tree):
+    """Yield the columns that a template makes."""
+    if isinstance(tree, dict):
+        yield from [tree["as"]] if isinstance(tree.get("as"), str) else []
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for value in tree:
+            yield from made(value)
+
+
+ASKED_WHERE_THERE = {"against_value", "threshold"}
+"""Columns that a template does without, in some of the files that it draws."""
+
+
+@pytest.mark.parametrize("entry", PLOTS, ids=lambda entry: next(iter(entry)))
+def test_every_plot_names_columns_that_its_files_have(small, entry):
+    ((name, plot),) = entry.items()
+    files = sorted((small / name).glob("*.csv")) if (small / name).is_dir() else [small / name]
+    assert files
+    ys = plot["y"] if isinstance(plot["y"], list) else [plot["y"]]
+    asked = {plot["x"], *ys}
+    template = small / f".dvc/plots/{plot['template']}.json"
+    if template.exists():  # the others come with DVC
+        content = json.loads(template.read_text())
+        own = {"rev", "field", "end", *made(content)} | ASKED_WHERE_THERE
+        named = {field.replace("<DVC_METRIC_X>", plot["x"]) for field in fields(content)}
+        asked |= {field.replace("<DVC_METRIC_Y>", y) for field in named for y in ys} - own
+    for file in files:
+        assert asked <= set(columns(file)), file
 
 
 def test_rows_stay_aligned_through_every_stage(small):
