@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, calibration, curves, metrics, models, temperatures
+from whence import arrays, calibration, curves, metrics, models
 from whence.base import settings
 from whence.base.stage import run
 from whence.table import rows, tables
@@ -79,7 +79,7 @@ def main(
     valid = scored.where(scored.split == "valid")
     by = [calibration.temperature(valid[0], score) for score in valid[1]]
     _write_metrics(scored, by, section, headline, full)
-    temperatures.write(calibrated, by)
+    calibration.write(calibrated, by)
     _write_scores(scored, table.path[opened], question, scores)
     truth, score = scored.where(scored.split == "test")
     pooled = np.tile(truth, len(score)), score.ravel()  # curves take the rows of all members together

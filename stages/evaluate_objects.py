@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from whence import arrays, jpeg, metrics, models, multiclass, temperatures
+from whence import arrays, calibration, jpeg, metrics, models, multiclass
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.stage import run
@@ -88,7 +88,7 @@ def main(
         answers.append(_answers(model, dataset, table, array, _clean(known, dataset, asked), quality))
     epochs = float(np.mean(model.best_epoch))
     (own,) = (part for part in answers if part.dataset == asked.dataset)
-    temperatures.write(calibrated, _temperatures(own, asked.chosen(known[asked.dataset]), names))
+    calibration.write(calibrated, _temperatures(own, asked.chosen(known[asked.dataset]), names))
     _write_metrics(_summaries(answers, names, section), asked.domains, epochs, headline, full)
     _write_scores(answers, names, scores)
     _write_confusion(answers, names, confusion)
@@ -134,7 +134,7 @@ def _temperatures(own: Answers, chosen: NDArray[np.bool_], names: Sequence[str])
     """Return the temperature of each member, from the valid rows under a mask (N,) of the dataset's rows."""
     valid = chosen[own.row] & (own.split == "valid")
     actual = _codes(own.actual[valid], names)
-    return [temperatures.fitted(actual, member[valid]) for member in own.proba]
+    return [calibration.fitted(actual, member[valid]) for member in own.proba]
 
 
 def _codes(category: tables.Strings, names: Sequence[str]) -> NDArray[np.int64]:

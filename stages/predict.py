@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -19,58 +17,40 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from whence import metrics, photos
+from whence import metrics, novelty, photos, runs
+from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.files import replacing
 from whence.base.stage import run
-from whence.photos import Seen
+from whence.photos import Seen, Wanted
 from whence.predictor import Predictor
 
 BATCH = 256
 """Images that a model is asked about together, while the next ones are read."""
 STANDARD = Path("-")
-
-
-class Format(StrEnum):
-    """How answers are written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
+UNLIKE, RESIZED = "unlike the training data", "resized, which the answer may rest on"
+TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+"""How names that are no UTF-8 go out as they came in."""
 Line = dict[str, Any]
-
-
-@dataclass
-class Tally:
-    """What the answers come to."""
-
-    labels: Counter[str] = field(default_factory=Counter)
-    unlike: int = 0
-    resized: int = 0
-    bad: int = 0
-
-    def count(self, line: Line) -> None:
-        """Count an answer."""
-        self.labels[line["label"]] += 1
-        self.unlike += bool(line["warning"])
-        self.resized += "resized" in line["changed"]
 
 
 def main(
     name: Annotated[str, typer.Argument(metavar="RUN", help="A run of params.yaml, for instance fake-small.")],
-    images: Annotated[Path, typer.Argument(help="An image, or a folder that is searched with all below it.")],
-    output: Annotated[Path, typer.Argument(help="A .csv or .jsonl file; - is the standard output.")] = STANDARD,
-    form: Annotated[Format | None, typer.Option("--format", help="Else by the ending of OUTPUT, or csv.")] = None,
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="An image, or a folder that is searched with all below it.")
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="A .csv or .jsonl file; - is CSV on the standard output.")
+    ] = STANDARD,
 ) -> None:
     """Ask a trained RUN about images of any format, colour mode and size.
 
     Nothing is trained or downloaded. There is a line for each image:
     path; label; probability of the label, calibrated on valid images;
-    p_<class> of every class; unlike, the share of the dataset's valid images
-    that lie at least as far from its training images; warning, where that is
-    below novelty.warn_below of params.yaml; changed, what was done to bring
-    the image to the model.
+    p_<class> of every class; out_of_domain, the share of the dataset's valid
+    images that are nearer to its training images, 0 to 1; warning, where that
+    is above novelty.warn_above of params.yaml, or a resized image is asked
+    where it came from; changed, what was done to bring it to the model.
 
     Models see 32×32 pixels. What is larger is squeezed to them by Pillow's
     BOX filter, what is smaller enlarged by BICUBIC. Runs on origin and fake
@@ -82,37 +62,43 @@ def main(
     Exit code 0: every image was answered; 1: some could not be read, or
     nothing could be done, as the message says; 2: wrong arguments.
     """
-    form = form or _form(output)
+    writer = _writer(output)
     files, others = photos.find(images)
     predictor = Predictor(name)
-    tally = Tally()
+    told: Counter[str] = Counter()
     with _opened(output) as handle:
-        write = _writer(form, handle, ["path", *_columns(predictor), "unlike", "warning", "changed"])
-        for line in _answers(predictor, files, tally, output):
+        write = writer(handle, _columns(predictor))
+        for line in _answers(predictor, files, told, output):
             write(line)
-    _tell(tally, predictor, others)
-    if tally.bad:
-        raise InputError(f"{tally.bad:,} of {len(files):,} files could not be read; they are listed above")
+    _tell(told, predictor, others)
+    if told["bad"]:
+        raise InputError(f"{told['bad']:,} of {len(files):,} files could not be read; they are listed above")
 
 
-def _form(output: Path) -> Format:
-    if output == STANDARD:
-        return Format.CSV
-    for form in Format:
-        if output.suffix.lower() == f".{form}":
-            return form
-    raise InputError(f"{output}: does not end in .csv or .jsonl; rename it, or say --format csv or --format jsonl")
+def _writer(output: Path) -> Callable[[IO[str], list[str]], Callable[[Line], Any]]:
+    """Return what begins a file of that name; raises InputError for an ending that is none of CSV or JSON lines."""
+    if output == STANDARD or output.suffix.lower() == ".csv":
+        return _csv
+    if output.suffix.lower() == ".jsonl":
+        return lambda handle, _: lambda line: handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+    raise InputError(f"{output}: does not end in .csv or .jsonl; give it the one that you want")
+
+
+def _csv(handle: IO[str], columns: list[str]) -> Callable[[Line], Any]:
+    table = csv.DictWriter(handle, columns, lineterminator="\n")
+    table.writeheader()
+    return table.writerow
 
 
 @contextmanager
 def _opened(output: Path) -> Iterator[IO[str]]:
-    """Yield the output: a file appears whole or not at all. Names that are no UTF-8 go out as they came in."""
+    """Yield the output: a file appears whole or not at all."""
     if output != STANDARD:
-        with replacing(output) as partial_, partial_.open("w", **_text()) as handle:
+        with replacing(output) as unfinished, unfinished.open("w", **TEXT) as handle:
             yield handle
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(**_text())
+        sys.stdout.reconfigure(**TEXT)
     try:
         yield sys.stdout
         sys.stdout.flush()
@@ -121,84 +107,70 @@ def _opened(output: Path) -> Iterator[IO[str]]:
         raise SystemExit(141) from None
 
 
-def _text() -> dict[str, Any]:
-    return {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
-
-
-def _writer(form: Format, handle: IO[str], columns: list[str]) -> Callable[[Line], Any]:
-    if form is Format.JSONL:
-        return lambda line: handle.write(json.dumps(line, ensure_ascii=False) + "\n")
-    table = csv.DictWriter(handle, columns, lineterminator="\n")
-    table.writeheader()
-    return table.writerow
-
-
 def _columns(predictor: Predictor) -> list[str]:
-    return ["label", "probability", *(f"p_{name}" for name in predictor.classes)]
+    classes = [f"p_{name}" for name in predictor.classes]
+    return ["path", "label", "probability", *classes, "out_of_domain", "warning", "changed"]
 
 
-def _answers(predictor: Predictor, files: list[Path], tally: Tally, output: Path) -> Iterator[Line]:
-    """Yield a line for each file that can be read, in order; tell of the others."""
+def _answers(predictor: Predictor, files: list[Path], told: Counter[str], output: Path) -> Iterator[Line]:
+    """Yield a line for each file that can be read, in order; tell of the others, and count."""
+    warn_above = settings.load("novelty", novelty.Settings).warn_above
     hidden = True if output == STANDARD and sys.stdout.isatty() else None  # or bar and lines mix; None: no terminal
     with photos.quiet(), tqdm(total=len(files), unit="image", disable=hidden) as bar:
-        for batch, seen in _seen(predictor, files):
-            good = [(path, one) for path, one in zip(batch, seen, strict=True) if isinstance(one, Seen)]
+        for batch, seen in _seen(predictor.wanted, files):
+            good = []
             for path, one in zip(batch, seen, strict=True):
-                if isinstance(one, InputError):
+                if isinstance(one, Seen):
+                    good.append((path, one))
+                else:
                     tqdm.write(f"{path}: {one}", file=sys.stderr)
-                    tally.bad += 1
-            if good:
-                for line in _lines(predictor, good):
-                    tally.count(line)
-                    yield line
+            told["bad"] += len(batch) - len(good)
+            for line in _lines(predictor, good, warn_above) if good else ():
+                told.update([line["label"], *filter(None, line["warning"].split("; "))])
+                yield line
             bar.update(len(batch))
 
 
-def _seen(predictor: Predictor, files: list[Path]) -> Iterator[tuple[list[Path], list[Seen | InputError]]]:
+def _seen(wanted: Wanted, files: list[Path]) -> Iterator[tuple[list[Path], list[Seen | InputError]]]:
     """Yield batches of files with what was seen in them; the next batch is read while this one is answered."""
     batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ask = partial(_see, wanted=predictor.wanted)
+        look = partial(_look, wanted=wanted)
         try:
-            ahead = pool.map(ask, batches[0])
+            ahead = pool.map(look, batches[0])
             for batch, following in zip(batches, [*batches[1:], []], strict=True):
                 seen = list(ahead)
-                ahead = pool.map(ask, following)
+                ahead = pool.map(look, following)
                 yield batch, seen
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _see(path: Path, wanted: photos.Wanted) -> Seen | InputError:
+def _look(path: Path, wanted: Wanted) -> Seen | InputError:
     try:
         return photos.see(path, wanted)
     except InputError as error:
         return error
 
 
-def _lines(predictor: Predictor, good: list[tuple[Path, Seen]]) -> Iterator[Line]:
-    proba, unlike = predictor.answer(np.stack([seen.pixels for _, seen in good]))
-    for (path, seen), each, score in zip(good, proba.round(metrics.DECIMALS).tolist(), unlike.tolist(), strict=True):
-        warning = f"unlike the training data (score {score:.4f})" if score < predictor.warn_below else ""
-        best = int(np.argmax(each))
-        values = [predictor.classes[best], each[best], *each]
-        yield {
-            "path": str(path),
-            **dict(zip(_columns(predictor), values, strict=True)),
-            "unlike": round(score, metrics.DECIMALS),
-            "warning": warning,
-            "changed": ", ".join(filter(None, [seen.changed, predictor.changed])),
-        }
+def _lines(predictor: Predictor, good: list[tuple[Path, Seen]], warn_above: float) -> Iterator[Line]:
+    proba, score = predictor.answer(np.stack([seen.pixels for _, seen in good]))
+    for (path, seen), each, far in zip(good, proba, score.tolist(), strict=True):
+        warnings = [UNLIKE] * (far > warn_above) + [RESIZED] * (predictor.of_origin and "resized" in seen.changed)
+        best, rounded = int(np.argmax(each)), each.round(metrics.DECIMALS).tolist()
+        values = [str(path), predictor.classes[best], rounded[best], *rounded]
+        values += [round(far, metrics.DECIMALS), "; ".join(warnings), seen.changed]
+        yield dict(zip(_columns(predictor), values, strict=True))
 
 
-def _tell(tally: Tally, predictor: Predictor, others: int) -> None:
-    """Say on the standard error what the answers come to."""
-    labels = ", ".join(f"{tally.labels[name]:,} {name}" for name in predictor.classes if tally.labels[name])
-    print(f"{labels or 'none answered'}; {tally.unlike:,} unlike the training data", file=sys.stderr)
+def _tell(told: Counter[str], predictor: Predictor, others: int) -> None:
+    """Say on the standard error what the answers come to, and what they rest on."""
+    answers = ", ".join(f"{told[label]:,} {label}" for label in predictor.classes if told[label]) or "nothing"
+    warned = "".join(f"; {told[warning]:,} {warning}" for warning in (UNLIKE, RESIZED) if told[warning])
+    print(f"{answers}{warned}", file=sys.stderr)
     if others:
         print(f"passed over {others:,} files without the ending of an image", file=sys.stderr)
-    if tally.resized and predictor.looks_closely:
-        print(f"{tally.resized:,} were resized, which the answer may rest on: see --help", file=sys.stderr)
+    print(f"model: {predictor.shown} ({runs.source()})", file=sys.stderr)
 
 
 if __name__ == "__main__":

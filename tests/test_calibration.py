@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
-from whence import calibration, temperatures
+from whence import calibration
 from whence.base.errors import InputError
 
 
@@ -49,7 +49,7 @@ def test_a_temperature_leaves_the_order_and_the_sides_alone(answers):
     assert roc_auc_score(positive, cool) == roc_auc_score(positive, score)
 
 
-@pytest.mark.parametrize(("sure", "expected"), [(0.9, temperatures.COLDEST), (0.1, temperatures.HOTTEST)])
+@pytest.mark.parametrize(("sure", "expected"), [(0.9, calibration.COLDEST), (0.1, calibration.HOTTEST)])
 def test_without_an_error_or_a_right_answer_the_temperature_ends_at_its_bounds(sure, expected):
     positive = np.array([True, False] * 20)
     assert calibration.temperature(positive, np.where(positive, sure, 1 - sure)) == pytest.approx(expected)
@@ -58,7 +58,7 @@ def test_without_an_error_or_a_right_answer_the_temperature_ends_at_its_bounds(s
 def test_scores_of_0_and_1_have_a_temperature():
     positive = np.array([True, True, False, False])
     found = calibration.temperature(positive, np.array([1.0, 0.0, 0.0, 0.0]))
-    assert found == pytest.approx(logit(1 - temperatures.EDGE) / logit(0.75), rel=1e-6)
+    assert found == pytest.approx(logit(1 - calibration.EDGE) / logit(0.75), rel=1e-6)
 
 
 def test_youden_is_where_scikit_learns_curve_is_highest_above_the_diagonal(answers):

@@ -3,12 +3,12 @@
 An image is its log power spectrum in rings (`features.spectrum`) and the mean and deviation of its colours
 (`features.colour`). Train rows of each domain are a Gaussian, its covariance shrunk as Ledoit and Wolf 2004 (doi
 10.1016/S0047-259X(03)00096-4) do, and an image is as far from them as its Mahalanobis distance to the nearest domain
-says (Lee et al. 2018, arXiv 1807.03888, who take a network's layers). The score is the share of valid rows that lie at
-least as far: of images like the training images a hundredth has one of .01 or less.
+says (Lee et al. 2018, arXiv 1807.03888, who take a network's layers). The score is the share of valid rows that lie
+nearer, from 0 to 1: of images like the training images a hundredth has one above .99.
 
 It notices noise, flat images, drawings, unusual colours, and most of what is blurred or enlarged. It does not notice
 another generator or camera whose images have the same statistics, nor an object that no class knows. Of 1,000 real test
-images a hundredth has a score below .01; blurred by a pixel .65 of CIFAKE's have and .45 of CINIC-10's; with noise of
+images a hundredth has a score above .99; blurred by a pixel .65 of CIFAKE's have and .45 of CINIC-10's; with noise of
 20 levels .04 and .01; reduced to 24 pixels and enlarged by BICUBIC .1, by BOX .01; and of each other's images .014.
 """
 
@@ -33,6 +33,9 @@ from whence.table.rows import Labels
 
 Floats = NDArray[np.float64]
 BLOCK = 1024
+COLOURS = len(colour.names(colour.Settings()))
+TINY = 1e-9
+"""Added to variances: a domain whose images are all the same has none."""
 ABOUT = "about"
 """The entry of the file's metadata."""
 Score = Callable[[NDArray[np.uint8]], Floats]
@@ -43,8 +46,8 @@ class Settings(Section):
 
     bins: int = Field(ge=2)
     """Rings of the spectrum."""
-    warn_below: float = Field(ge=0, le=1)
-    """The score below which an image is called unlike the training images."""
+    warn_above: float = Field(ge=0, lt=1)
+    """The score above which an image is called unlike the training images."""
 
 
 class Profile(NamedTuple):
@@ -75,12 +78,9 @@ class Profile(NamedTuple):
 
         def score(images: NDArray[np.uint8]) -> Floats:
             far = self.distances(images)[:, of].min(axis=1)
-            return np.asarray(1 - np.searchsorted(known, far) / len(known))
+            return np.asarray(np.searchsorted(known, far) / len(known))
 
         return score
-
-
-COLOURS = len(colour.names(colour.Settings()))
 
 
 def features(images: NDArray[np.uint8], bins: int) -> Floats:
@@ -157,10 +157,6 @@ def _whitening(x: Floats, scale: Floats) -> Floats:
     """Return (F, F) for the rows (n, F) of a domain, whose features are measured in `scale` before they are mixed."""
     spread = shrunk(x / scale) + TINY * np.eye(len(scale))
     return np.asarray(np.linalg.cholesky(np.linalg.inv(spread)) / scale[:, np.newaxis])
-
-
-TINY = 1e-9
-"""Added to variances: a domain whose images are all the same has none."""
 
 
 def _distances(x: Floats, mean: Floats, whitening: Floats) -> NDArray[np.float32]:

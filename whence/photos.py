@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -105,12 +106,11 @@ def quiet() -> Iterator[None]:
 def see(path: Path, wanted: Wanted) -> Seen:
     """Return an image file as a model expects it; raises InputError with the reason why that is not possible."""
     try:
-        with path.open("rb") as handle:
-            if not handle.read(1):
-                raise InputError("is empty")
-            handle.seek(0)
-            with Image.open(handle, formats=_formats()) as image:
-                return _seen(image, handle, wanted)
+        about = path.stat()
+        if not S_ISREG(about.st_mode) or not about.st_size:
+            raise InputError("is empty" if S_ISREG(about.st_mode) else "is no file that can be read to its end")
+        with path.open("rb") as handle, Image.open(handle, formats=_formats()) as image:
+            return _seen(image, handle, wanted)
     except InputError:
         raise
     except UnidentifiedImageError as error:

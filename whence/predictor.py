@@ -1,127 +1,99 @@
 """A run as it is asked about images that no dataset holds: features, model, temperatures, and how unlike they are."""
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import novelty, pipeline, runs, temperatures
+from whence import calibration, novelty, runs
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
-from whence.derive import Settings as Derived
 from whence.photos import Wanted
 from whence.table.tasks import Objects, Task
-from whence.transforms import TRANSFORMS
 
-LISTS: dict[str, type[runs.Run] | type[runs.ObjectRun]] = {
+PIPELINE = Path("dvc.yaml")
+"""Where the names of the files stand."""
+SECTIONS: dict[str, type[runs.Run] | type[runs.ObjectRun]] = {
     "runs": runs.Run,
     "transfers": runs.Transfer,
-    "controls": runs.Control,
     "object_runs": runs.ObjectRun,
     "object_transfers": runs.ObjectTransfer,
-    "object_controls": runs.ObjectControl,
 }
-"""Sections of params.yaml that list runs."""
+CONTROLS = ("controls", "object_controls")
+"""Their datasets are made of images that are changed: none of yours is like these."""
 Images = NDArray[np.uint8]
-Function = Callable[[Images], NDArray[Any]]
+
+
+class Files(NamedTuple):
+    """What has to be there, each with the stage that makes it."""
+
+    weights: Path
+    card: Path
+    temperatures: Path
+    profile: Path
+    backbone: Path | None
 
 
 class Predictor:
-    """A run: `wanted` says which images it takes, and `answer` what it says of them."""
+    """A run that `answer`s."""
 
     classes: list[str]
     """In the order of the probabilities."""
+    shown: str
+    """How it is called, with a word on weights that are random."""
     wanted: Wanted
-    changed: str
-    """What else is done to every image, as that of a control's dataset, or nothing."""
+    """Which images it takes."""
+    of_origin: bool
+    """Whether it is asked how an image was made, and not what it shows."""
 
     def __init__(self, name: str) -> None:
         """Load what a run of params.yaml has learnt; raises InputError for one that is not there, or not made yet."""
         params = settings.read()
-        section, entry = _entry(name, params)
-        run = check(entry, LISTS[section], f"{PARAMS}: {section}.{name}")
-        self.question = _question(run)
-        self._find(name, section, entry, run.dataset, params)
+        section, run = _run(name, params)
+        kind = getattr(run, "features", "images")
+        question = _question(run)
+        self.of_origin, self.shown = isinstance(question, Task), runs.shown({name: run})[name]
+        files = _files(name, section, run, params)
         estimator = importlib.import_module(f"whence.estimators.{run.kind}.estimator").Estimator
-        module = importlib.import_module(f"whence.classifiers.{run.classifier}")
-        self.model = estimator.load(module, self.weights, self.card)
+        self.model = estimator.load(
+            importlib.import_module(f"whence.classifiers.{run.classifier}"), files.weights, files.card
+        )
         self.classes = self.model.classes_.tolist()
-        if isinstance(self.question, Task):
-            self.question.check_model(self.classes, self.card)
-        self.temperatures = temperatures.read(self.calibration)
-        profile = novelty.read(self.profile)
-        self.unlike = profile.score(None if isinstance(self.question, Task) else list(self.question.domains))
-        self.warn_below = check(params["novelty"], novelty.Settings, f"{PARAMS}: novelty").warn_below
-        quality = settings.value("cross.jpeg_quality").get(self.question.dataset)
+        if isinstance(question, Task):
+            question.check_model(self.classes, files.card)
+        self.temperatures = calibration.read(files.temperatures)
+        members = len(self.model.best_epoch)
+        if members != len(self.temperatures):
+            raise InputError(f"{files.temperatures}: {len(self.temperatures)} for {members} members; run dvc repro")
+        profile = novelty.read(files.profile)
+        self.unlike = profile.score(list(question.domains) if isinstance(question, Objects) else None)
         height, width = profile.sides.tolist()
-        self.wanted = Wanted(height, width, quality)
-        self.transform, self.changed = _transform(run.dataset, params)
-        self.features = self._features(name, entry.get("features", "images"), params)
-
-    def _find(self, name: str, section: str, entry: dict[str, Any], dataset: str, params: dict[str, Any]) -> None:
-        """Look up the run's files; raises InputError that names those that are not there, and what makes them."""
-        script = "evaluate" if isinstance(self.question, Task) else "evaluate_objects"
-        evaluate = pipeline.stage(script, section, name, entry)
-        over = "derived" if dataset in params["derived"] else "label"
-        profile = pipeline.stage("profile", over, dataset, {})
-        self.weights, self.card = (pipeline.one(evaluate.deps, ending) for ending in (".safetensors", ".json"))
-        self.calibration, self.profile = pipeline.one(evaluate.outs, ".json"), profile.outs[0]
-        needed = {evaluate.name: [self.weights, self.card, self.calibration], profile.name: [self.profile]}
-        if (backbone := entry.get("features")) in params["weights"]:
-            stage = pipeline.stage("weights", "weights", str(backbone), params["weights"][backbone])
-            self.backbone = stage.outs[0]
-            needed[stage.name] = [self.backbone]
-        missing = {stage: [path for path in paths if not path.exists()] for stage, paths in needed.items()}
-        if any(missing.values()):
-            makers = " ".join(stage for stage, paths in missing.items() if paths)
-            files = " ".join(str(path) for paths in missing.values() for path in paths)
-            ways = f"`dvc repro {makers}` makes it, and `dvc pull {files}` fetches it where a remote has it"
-            raise InputError(f"{name} has not been made yet: there is no {files.replace(' ', ', no ')}; {ways}")
-
-    def _features(self, name: str, kind: str, params: dict[str, Any]) -> Function:
-        """Return what makes the model's input of images; raises InputError for what only another run makes."""
-        if kind == "images":
-            if self.model.shape[:2] != list(self.wanted[:2]):
-                raise InputError(
-                    f"{self.card}: takes images of {self.model.shape}, not {self.wanted[:2]}; run dvc repro"
-                )
-            return np.asarray
-        if kind in params["weights"]:
-            return _embedding(kind, self.backbone, self.question.dataset, params)
-        if kind in params["extract"]:
-            module = importlib.import_module(f"whence.features.{kind}")
-            section = check(params["extract"][kind], module.Settings, f"{PARAMS}: extract.{kind}")
-            return partial(module.extract, settings=section)
-        known = ", ".join(["images", *params["extract"], *params["weights"]])
-        raise InputError(f"{name}: stands on {kind!r}, which another run makes; only runs on {known} can be asked")
-
-    @property
-    def looks_closely(self) -> bool:
-        """Return whether it is asked how an image was made, and not what it shows."""
-        return isinstance(self.question, Task)
+        self.wanted = Wanted(height, width, settings.value("cross.jpeg_quality").get(run.dataset))
+        self.features = _features(name, kind, run.dataset, files.backbone, params)
 
     def answer(self, images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return (n, K) calibrated probabilities of images (n, H, W, 3) as `wanted`, and (n,) how unlike they are."""
-        images = self.transform(images)
+        """Return (n, K) calibrated probabilities of images as `wanted`, and (n,) how far out of domain they are."""
         members = self.model.member_proba(self.features(images))
-        if len(members) != len(self.temperatures):
-            found = f"holds {len(self.temperatures)} temperatures of {len(members)} members"
-            raise InputError(f"{self.calibration}: {found}; run dvc repro to make it again")
-        proba = [temperatures.cooled(one, by) for one, by in zip(members, self.temperatures, strict=True)]
+        proba = [calibration.tempered(one, by) for one, by in zip(members, self.temperatures, strict=True)]
         return np.mean(proba, axis=0), self.unlike(images)
 
 
-def _entry(name: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the list that a run stands in, and what stands there; raises InputError that names the known ones."""
-    listed = {key: (section, entry) for section in LISTS for key, entry in (params.get(section) or {}).items()}
-    if name not in listed:
-        raise InputError(f"{PARAMS}: lists no run {name!r}; take one of {', '.join(listed)}, or add it to `runs`")
-    return listed[name]
+def _run(name: str, params: dict[str, Any]) -> tuple[str, runs.Run | runs.ObjectRun]:
+    """Return the section that lists a run, and the run; raises InputError that names the known ones."""
+    for section, kind in SECTIONS.items():
+        if name in params[section]:
+            return section, check(params[section][name], kind, f"{PARAMS}: {section}.{name}")
+    for section in CONTROLS:
+        if name in params[section]:
+            raise InputError(f"{name}: is a control; ask {params[section][name]['against']}, which it is held against")
+    known = ", ".join(key for section in SECTIONS for key in params[section])
+    raise InputError(f"{PARAMS}: lists no run {name!r}, only {known}; take one of them, or add a line to runs")
 
 
 def _question(run: runs.Run | runs.ObjectRun) -> Task | Objects:
@@ -130,29 +102,61 @@ def _question(run: runs.Run | runs.ObjectRun) -> Task | Objects:
     return settings.load(f"objects.{run.train_on}", Objects)
 
 
-def _transform(dataset: str, params: dict[str, Any]) -> tuple[Function, str]:
-    """Return what a derived dataset did to its images, and a word on it: an image at a time, each in the same way."""
-    if dataset not in params["derived"]:
-        return np.asarray, ""
-    section = check(params["derived"][dataset], Derived, f"{PARAMS}: derived.{dataset}")
-    if section.transform is None:
-        return np.asarray, ""
-    function = TRANSFORMS[section.transform]
+def _files(name: str, section: str, run: runs.Run | runs.ObjectRun, params: dict[str, Any]) -> Files:
+    """Return the run's files; raises InputError that names those that are not there, and what makes them."""
+    script = "evaluate" if isinstance(run, runs.Run) else "evaluate_objects"
+    evaluate, deps, outs = _stage(script, section, name, run.model_dump())
+    weights, card = (_ending(end, deps) for end in (".safetensors", ".json"))
+    temperatures = _ending(".json", outs)
+    profile, _, (described,) = _stage("profile", "label", run.dataset, {})
+    makers, net = {weights: evaluate, card: evaluate, temperatures: evaluate, described: profile}, None
+    if (backbone := getattr(run, "features", "")) in params["weights"]:
+        maker, _, (net,) = _stage("weights", "weights", backbone, params["weights"][backbone])
+        makers[net] = maker
+    missing = {path: maker for path, maker in makers.items() if not path.exists()}
+    if missing:
+        ways = f"`dvc repro {' '.join(dict.fromkeys(missing.values()))}` makes what is missing"
+        pull = f"`dvc pull {' '.join(map(str, missing))}` fetches it from a remote that has it"
+        raise InputError(f"{name} has not been made: there is no {', no '.join(map(str, missing))}; {ways}, {pull}")
+    return Files(weights, card, temperatures, described, net)
 
-    def transformed(images: Images) -> Images:
-        each = [function(image[np.newaxis], np.random.default_rng([section.seed, 4, 0])) for image in images]
-        return np.concatenate(each)
 
-    return transformed, f"transformed by {section.transform}"
+def _stage(script: str, over: str, key: str, item: dict[str, Any]) -> tuple[str, list[Path], list[Path]]:
+    """Return the stage that runs stages/<script>.py for a key of a section: name, deps, and outs that DVC caches."""
+    values = {"key": key} | {f"item.{name}": str(value) for name, value in item.items()}
+    for name, about in settings.read(PIPELINE)["stages"].items():
+        if about.get("foreach") == f"${{{over}}}" and f" -m stages.{script} " in about["do"]["cmd"]:
+            paths = [[path for path in about["do"][part] if isinstance(path, str)] for part in ("deps", "outs")]
+            deps, outs = ([Path(re.sub(r"\$\{(.+?)\}", lambda m: values[m[1]], path)) for path in p] for p in paths)
+            return f"{name}@{key}", deps, outs
+    raise InputError(f"{PIPELINE}: no stage runs stages/{script}.py over {over}; take that file as it was")
 
 
-def _embedding(kind: str, weights: Path, dataset: str, params: dict[str, Any]) -> Function:
+def _ending(end: str, paths: list[Path]) -> Path:
+    return next(path for path in paths if path.suffix == end)
+
+
+def _features(
+    name: str, kind: str, dataset: str, backbone: Path | None, params: dict[str, Any]
+) -> Callable[[Images], NDArray[Any]]:
+    """Return what makes the model's input of images; raises InputError for what only another run makes."""
+    if kind == "images":
+        return np.asarray
+    if backbone:
+        return _embedding(kind, backbone, dataset)
+    if kind in params["extract"]:
+        module = importlib.import_module(f"whence.features.{kind}")
+        return partial(module.extract, settings=settings.load(f"extract.{kind}", module.Settings))
+    known = ", ".join(["images", *params["extract"], *params["weights"]])
+    raise InputError(f"{name}: stands on {kind!r}, which another run makes; only runs on {known} can be asked")
+
+
+def _embedding(kind: str, weights: Path, dataset: str) -> Callable[[Images], NDArray[Any]]:
     from whence import embedding
     from whence.estimators.network import backbones
     from whence.estimators.network.data import Scale
 
-    name = backbones.known(kind)
-    section = check(params["embed"], embedding.Settings, f"{PARAMS}: embed")
+    name, pixels = backbones.known(kind), settings.load("embed", embedding.Settings).pixels
     net = backbones.load(weights, name, backbones.leaks([dataset]))
-    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)
+    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), pixels)
     return lambda images: np.concatenate(list(embedded(images)))
