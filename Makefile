@@ -14,7 +14,7 @@ repro: $(READY)  ## rebuild whatever changed; JOBS=2 runs independent stages sid
 	@if [ "$(JOBS)" = 1 ]; then dvc repro; else python -m scripts.repro $(JOBS); fi
 
 predict: $(READY)  ## ask a run about your images: RUN=fake-small IMAGES=folder-or-file, and OUT=answers.csv or .jsonl
-	@if [ -z "$(RUN)" ] || [ -z "$(IMAGES)" ]; then \
+	@if [ -z "$$RUN" ] || [ -z "$$IMAGES" ]; then \
 		echo "error: name a run of params.yaml and an image or a folder: make predict RUN=fake-small IMAGES=photos" >&2; exit 1; \
 	fi
 	@python -m stages.predict "$$RUN" "$$IMAGES" "$${OUT:--}"

@@ -169,7 +169,7 @@ def _tell(told: Counter[str], predictor: Predictor, others: int) -> None:
     warned = "".join(f"; {told[warning]:,} {warning}" for warning in (UNLIKE, RESIZED) if told[warning])
     print(f"{answers}{warned}", file=sys.stderr)
     if others:
-        print(f"passed over {others:,} files without the ending of an image", file=sys.stderr)
+        print(f"passed over, without the ending of an image: {others:,}", file=sys.stderr)
     print(f"model: {predictor.shown} ({runs.source()})", file=sys.stderr)
 
 

@@ -361,7 +361,7 @@ def test_a_folder_is_searched_to_its_depths_without_what_is_hidden_or_no_image(a
     code, lines, err = ask("fake-spectrum-logistic", "photos")
     assert code == 0
     assert [line["path"] for line in lines] == ["photos/a.JPG", "photos/b.png", "photos/deep/c.gif"]
-    assert "passed over 1 files without the ending of an image" in err
+    assert "passed over, without the ending of an image: 1\n" in err
 
 
 # What cannot
