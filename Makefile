@@ -1,7 +1,7 @@
 # Set-up happens by itself: every target makes .venv from requirements.txt when it is missing or older than that file.
 # With uv installed it takes seconds, with venv and pip about two minutes.
 .DEFAULT_GOAL := help
-.PHONY: help repro experiments test check bench requirements clean
+.PHONY: help repro experiments predict test check bench requirements clean
 PYTHON ?= python3
 JOBS ?= 1
 READY := .venv/.ready
@@ -16,6 +16,12 @@ repro: $(READY)  ## rebuild whatever changed; JOBS=2 runs independent stages sid
 
 experiments: $(READY)  ## what the experiments changed and what came of it: dvc exp show, without what is the same in all
 	dvc exp show --no-pager --only-changed --hide-queued --drop '.*/|Created|State|Executor'
+
+predict: $(READY)  ## ask a run about your images: RUN=fake-small IMAGES=folder-or-file, and OUT=answers.csv or .jsonl
+	@if [ -z "$$RUN" ] || [ -z "$$IMAGES" ]; then \
+		echo "error: name a run of params.yaml and an image or a folder: make predict RUN=fake-small IMAGES=photos" >&2; exit 1; \
+	fi
+	@python -m stages.predict "$$RUN" "$$IMAGES" "$${OUT:--}"
 
 test: $(READY)  ## everything that CI runs: format, lint, types, tests, the sample pipeline
 	ruff format --check .

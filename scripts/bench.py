@@ -280,7 +280,7 @@ def bench_embed(unpacked: Path) -> NDArray[np.float32]:
     from torch.utils.flop_counter import FlopCounterMode
     from torchvision.transforms import v2
 
-    from stages import embed
+    from whence.embedding import Embedding
     from whence.estimators.network import backbones, data
 
     pixels = 64
@@ -302,7 +302,7 @@ def bench_embed(unpacked: Path) -> NDArray[np.float32]:
             net(torch.zeros(1, 3, pixels, pixels))
 
         def ours(net: Any = net, scale: Any = scale) -> float:
-            return seconds(lambda: list(embed.embedded(net, scale, images[:TIMED], pixels)))
+            return seconds(lambda: list(Embedding(net, scale, pixels)(images[:TIMED])))
 
         def theirs(net: Any = net) -> float:
             part = torch.utils.data.Subset(files, few[:TIMED])
@@ -318,7 +318,7 @@ def bench_embed(unpacked: Path) -> NDArray[np.float32]:
         count = min(TIMED, len(images))
         share_of_peak(f"extraction by {name} at {pixels} px", ours, count, counter.get_total_flops())
         compare(f"extraction by {name} at {pixels} px", ours, theirs, count, "images")
-    return np.concatenate(list(embed.embedded(net, scale, images, pixels)))
+    return np.concatenate(list(Embedding(net, scale, pixels)(images)))
 
 
 def bench_tsne(x: NDArray[np.float32]) -> None:

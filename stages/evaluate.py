@@ -15,8 +15,6 @@ from whence.table import rows, tables
 from whence.table.tasks import Task
 
 HEADLINE = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "mcc")
-
-
 COOLED = ("log_loss", "brier", "ece")
 """The metrics that a temperature changes; it leaves the order of scores, and the side of .5, as they are."""
 Answers = tuple[NDArray[np.bool_], NDArray[np.float64]]
@@ -61,8 +59,12 @@ def main(
     precision_recall: Path,
     reliability: Path,
     confusion: Path,
+    calibrated: Path,
 ) -> None:
-    """Score the valid and test rows with a model of `classifier`; write scores and curves (csv), metrics (json)."""
+    """Score the valid and test rows with a model of `classifier`; write scores and curves (csv), metrics (json).
+
+    `calibrated` (json) holds the temperature that each member has from valid, for those who ask about other images.
+    """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
     section, question = settings.load("evaluate", Settings), settings.load(f"tasks.{task}", Task)
@@ -74,7 +76,10 @@ def main(
     score = models.ask(model, array, opened)[:, :, 1]
     clean, positive = rows.clean(table), question.target(table) == question.positive
     scored = Scored(opened, table.split[opened], clean[opened], positive[opened], score)
-    _write_metrics(scored, section, headline, full)
+    valid = scored.where(scored.split == "valid")
+    by = [calibration.temperature(valid[0], score) for score in valid[1]]
+    _write_metrics(scored, by, section, headline, full)
+    calibration.write(calibrated, by)
     _write_scores(scored, table.path[opened], question, scores)
     truth, score = scored.where(scored.split == "test")
     pooled = np.tile(truth, len(score)), score.ravel()  # curves take the rows of all members together
@@ -87,7 +92,7 @@ def main(
         tables.write_csv(path, columns)
 
 
-def _write_metrics(scored: Scored, section: Settings, headline: Path, full: Path) -> None:
+def _write_metrics(scored: Scored, by: list[float], section: Settings, headline: Path, full: Path) -> None:
     test = scored.split == "test"
     masks = {"valid": ~test, "official": test, "clean": scored.clean}
     everything = {name: metrics.summarise(*scored.where(mask), section.metrics) for name, mask in masks.items()}
@@ -95,13 +100,12 @@ def _write_metrics(scored: Scored, section: Settings, headline: Path, full: Path
     short = {name: official[name] for name in HEADLINE if name in official}
     short["clean_roc_auc"] = everything["clean"]["roc_auc"]
     metrics.write(headline, short)
-    metrics.write(full, everything | _calibrated(scored.where(~test), scored.where(test), section))
+    metrics.write(full, everything | _calibrated(scored.where(~test), scored.where(test), by, section))
     print(f"{official['n']:,} test rows: " + ", ".join(f"{name} {value:.4f}" for name, value in short.items()))
 
 
-def _calibrated(valid: Answers, test: Answers, section: Settings) -> dict[str, dict[str, float]]:
+def _calibrated(valid: Answers, test: Answers, by: list[float], section: Settings) -> dict[str, dict[str, float]]:
     """Return what temperatures and thresholds that each member has from valid do on test, the mean over the members."""
-    by = [calibration.temperature(valid[0], score) for score in valid[1]]
     cool = np.stack([calibration.cooled(score, one) for score, one in zip(test[1], by, strict=True)])
     summary = metrics.summarise(test[0], cool, section.metrics)
     kept = {name: value for name, value in summary.items() if name.startswith(COOLED)}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from whence import arrays, jpeg, metrics, models, multiclass
+from whence import arrays, calibration, jpeg, metrics, models, multiclass
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.stage import run
@@ -65,8 +65,12 @@ def main(
     headline: Path,
     full: Path,
     confusion: Path,
+    calibrated: Path,
 ) -> None:
-    """Score valid and test rows of both datasets; write predictions and confusion (csv), metrics by domain (json)."""
+    """Score valid and test rows of both datasets; write predictions and confusion (csv), metrics by domain (json).
+
+    `calibrated` (json) holds the temperature of each member, from the valid rows that training chose by.
+    """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
     cross, section = settings.load("cross", Settings), settings.load("evaluate.metrics", metrics.Settings)
@@ -83,6 +87,8 @@ def main(
         quality = None if dataset == asked.dataset else cross.jpeg_quality.get(asked.dataset)
         answers.append(_answers(model, dataset, table, array, _clean(known, dataset, asked), quality))
     epochs = float(np.mean(model.best_epoch))
+    (own,) = (part for part in answers if part.dataset == asked.dataset)
+    calibration.write(calibrated, _temperatures(own, asked.chosen(known[asked.dataset]), names))
     _write_metrics(_summaries(answers, names, section), asked.domains, epochs, headline, full)
     _write_scores(answers, names, scores)
     _write_confusion(answers, names, confusion)
@@ -122,6 +128,13 @@ def _answers(
     seen_as = np.asarray if quality is None else partial(jpeg.recode, quality=quality)
     columns = (table.split[row], table.domain[row], clean[row], table.category[row])
     return Answers(dataset, row, *columns, models.ask(model, array, row, seen_as))
+
+
+def _temperatures(own: Answers, chosen: NDArray[np.bool_], names: Sequence[str]) -> list[float]:
+    """Return the temperature of each member, from the valid rows under a mask (N,) of the dataset's rows."""
+    valid = chosen[own.row] & (own.split == "valid")
+    actual = _codes(own.actual[valid], names)
+    return [calibration.fitted(actual, member[valid]) for member in own.proba]
 
 
 def _codes(category: tables.Strings, names: Sequence[str]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import yaml
 from torch import nn
 
 from stages import embed, weights
+from whence import embedding
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.estimators.network import backbones
@@ -244,13 +245,13 @@ class TestEmbed:
 
     def features(self, net, images):
         scale = Scale(*backbones.normalisation(SMALL))
-        return np.concatenate(list(embed.embedded(net, scale, images, 32)))
+        return np.concatenate(list(embedding.Embedding(net, scale, 32)(images)))
 
     def images(self, count):
         return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
     def test_batches_change_no_bit(self, net, monkeypatch):
-        monkeypatch.setattr(embed, "BLOCK", 8)
+        monkeypatch.setattr(embedding, "BLOCK", 8)
         x = self.images(19)
         whole = self.features(net, x)
         assert whole.shape == (19, 512)
@@ -260,13 +261,13 @@ class TestEmbed:
 
     def test_they_are_those_of_the_network_as_it_is(self, net, monkeypatch):
         """Folding the normalisation into the convolutions, and bf16, change little."""
-        monkeypatch.setattr(embed, "BLOCK", 8)
+        monkeypatch.setattr(embedding, "BLOCK", 8)
         x = self.images(8)
         found = self.features(net, x)
         with torch.inference_mode():
             wanted = net.eval()(Scale(*backbones.normalisation(SMALL))(torch.from_numpy(x))).numpy()
         assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.998
-        monkeypatch.setattr(embed, "bf16", lambda _: False)
+        monkeypatch.setattr(embedding, "bf16", lambda _: False)
         np.testing.assert_allclose(self.features(net, x), wanted, rtol=0, atol=1e-4)
 
     def test_the_stage(self, here, net):
@@ -283,7 +284,7 @@ class TestEmbed:
 
     def test_the_settings_of_params_yaml_fit(self):
         root = Path(__file__).resolve().parent.parent / "params.yaml"
-        assert settings.load("embed", embed.Settings, root).pixels >= 32
+        assert settings.load("embed", embedding.Settings, root).pixels >= 32
 
 
 def test_a_trunk_has_no_classifier_left():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 from sklearn.metrics import log_loss, roc_auc_score, roc_curve
 
 from whence import calibration
@@ -90,3 +90,72 @@ def test_where_every_score_is_a_false_alarm_nothing_is_called_positive():
 def test_one_class_is_refused(function):
     with pytest.raises(InputError, match="both classes"):
         function(np.ones(3, bool), np.array([0.1, 0.2, 0.3]))
+
+
+# Of any number of classes
+
+
+@pytest.fixture
+def several():
+    """Truth drawn from probabilities of five classes, and probabilities that are half as sure as they may be."""
+    rng = np.random.default_rng(6)
+    z = rng.normal(0, 2, (4000, 5))
+    return np.array([rng.choice(5, p=row) for row in softmax(z, axis=1)]), softmax(z / 2, axis=1)
+
+
+def test_a_slow_search_finds_the_same_of_several_classes(several):
+    actual, proba = several
+    slow = minimize_scalar(
+        lambda log: log_loss(actual, softmax(np.log(proba) / math.exp(log), axis=1)), bounds=(-3, 3), method="bounded"
+    )
+    found = calibration.fitted(actual, proba)
+    assert found == pytest.approx(math.exp(slow.x), rel=1e-4)
+    assert found == pytest.approx(0.5, rel=0.1)
+
+
+def test_several_classes_keep_their_order_and_sum_to_1(several):
+    _, proba = several
+    np.testing.assert_allclose(calibration.tempered(proba, 1), proba, rtol=1e-12)
+    for by in (calibration.COLDEST, 0.5, 3, calibration.HOTTEST):
+        cool = calibration.tempered(proba, by)
+        np.testing.assert_allclose(cool.sum(axis=1), 1, rtol=1e-12)
+        np.testing.assert_array_equal(cool.argmax(axis=1), proba.argmax(axis=1))
+    roots = np.sqrt(proba)
+    np.testing.assert_allclose(calibration.tempered(proba, 2), roots / roots.sum(axis=1, keepdims=True), rtol=1e-9)
+
+
+def test_a_score_is_a_case_of_two_classes(answers):
+    positive, score = answers
+    proba = np.stack([1 - score, score], axis=1)
+    assert calibration.temperature(positive, score) == calibration.fitted(positive.astype(int), proba)
+    inside = score.clip(1e-7, 1 - 1e-7)
+    np.testing.assert_allclose(calibration.tempered(proba, 3)[:, 1], expit(logit(inside) / 3), rtol=1e-9)
+
+
+def test_the_names_of_the_classes_do_not_matter(several):
+    actual, proba = several
+    order = np.array([3, 1, 4, 0, 2])
+    turned = calibration.fitted(np.argsort(order)[actual], proba[:, order])
+    assert turned == pytest.approx(calibration.fitted(actual, proba), rel=1e-9)
+
+
+def test_no_row_is_refused():
+    with pytest.raises(InputError, match=r"^no valid rows to choose a temperature by; raise valid_share, "):
+        calibration.fitted(np.zeros(0, int), np.zeros((0, 3)))
+
+
+def test_a_file_holds_a_temperature_for_each_member(tmp_path):
+    path = tmp_path / "new" / "c.json"
+    calibration.write(path, [calibration.COLDEST, 1.23456789, calibration.HOTTEST])
+    assert calibration.read(path) == [0.05, 1.234568, 20.0]
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[", "[1.0]", "{}", '{"temperatures": []}', '{"temperatures": [0.01]}', "[" * 100_000]
+)
+def test_a_file_of_anything_else_is_refused(tmp_path, content):
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=rf"^{path}"):
+        calibration.read(path)

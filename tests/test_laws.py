@@ -34,6 +34,8 @@ PARAMS = settings.read(ROOT / "params.yaml")
 LISTS = ("runs", "transfers", "object_runs", "object_transfers")
 STUDY = settings.read(ROOT / "study.yaml")
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+COMMANDS = ("stages/predict.py",)
+"""Scripts that people call, and no stage does: nothing depends on what they write."""
 OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
 UNITS = [
@@ -108,9 +110,10 @@ def test_deps_are_the_transitive_local_imports(stages):
 
 
 def test_every_stage_script_and_module_is_used(stages):
-    """By the listed runs; of the classifiers only some are, and those of the study are used by it."""
+    """By the listed runs, or by a command; of the classifiers only some are, and those of the study are used by it."""
     declared = {str(unit(ROOT / dep).relative_to(ROOT)) for stage in stages.values() for dep in code(stage)}
     declared |= {f"whence/classifiers/{run['classifier']}.py" for run in all_runs(STUDY)}
+    declared |= {name for script in COMMANDS for name in closure(script, ())}
     files = [path for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")]
     written = {str(unit(path).relative_to(ROOT)) for path in files}
     assert written == declared
@@ -123,8 +126,8 @@ def test_stages_never_import_stages_and_whence_never_imports_stages():
 
 
 def test_each_section_exists_and_fits_its_settings_class():
-    from stages import attack, corrupt, embed, evaluate, evaluate_objects, examples, fetch, mistakes, tsne, weights
-    from whence import audit, labels, pack, search
+    from stages import attack, corrupt, evaluate, evaluate_objects, examples, fetch, mistakes, tsne, weights
+    from whence import audit, embedding, labels, novelty, pack, search
     from whence.estimators.network import backbones, recipe
 
     for dataset, section in PARAMS["fetch"].items():
@@ -137,7 +140,8 @@ def test_each_section_exists_and_fits_its_settings_class():
         settings.check(section, importlib.import_module(f"whence.features.{name}").Settings, name)
     for name, section in PARAMS["weights"].items():
         settings.check(section, weights.Settings, backbones.known(name))
-    settings.check(PARAMS["embed"], embed.Settings, "embed")
+    settings.check(PARAMS["embed"], embedding.Settings, "embed")
+    settings.check(PARAMS["novelty"], novelty.Settings, "novelty")
     settings.check(PARAMS["tsne"], tsne.Settings, "tsne")
     settings.check(PARAMS["audit"], audit.Settings, "audit")
     settings.check(PARAMS["corrupt"], corrupt.Settings, "corrupt")

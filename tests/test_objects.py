@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from stages import compare_objects, evaluate_objects
-from whence import jpeg, metrics, models, multiclass
+from whence import calibration, jpeg, metrics, models, multiclass
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.datasets import cifake, cinic10
@@ -32,14 +32,14 @@ PARAMS = {
         for name, dataset, domains in (
             ("real", "cifake", {"real": 1.0}),
             ("fake", "cifake", {"fake": 1.0}),
-            ("some", "cifake", {"fake": 1.0, "real": 0.1}),
+            ("some", "cifake", {"fake": 1.0, "real": 0.4}),
             ("cifar", "cinic10", {"cifar": 1.0}),
             ("imagenet", "cinic10", {"imagenet": 1.0}),
         )
     },
 }
 DATA = ("cinic10.csv", "cinic10.npy", "cifake.csv", "cifake.npy")
-OUT = ("scores.csv", "headline.json", "full.json", "confusion.csv")
+OUT = ("scores.csv", "headline.json", "full.json", "confusion.csv", "calibration.json")
 
 
 def stem(dataset, domain, split, k):
@@ -277,6 +277,17 @@ def test_the_metrics_are_of_the_models_order_of_classes(members):
     plain = evaluate("real")
     assert turned.full["fake"]["official"] == plain.full["fake"]["official"]
     assert turned.scores.equals(plain.scores)
+
+
+@pytest.mark.parametrize("train_on", ["real", "cifar"])
+def test_the_temperatures_are_those_of_the_valid_rows_that_training_chose_by(members, data, train_on):
+    evaluate(train_on)
+    labels, images = data[PARAMS["objects"][train_on]["dataset"]]
+    mask = (labels.split == "valid") & (labels.domain == train_on)
+    actual = np.array([CATEGORIES.index(c) for c in labels.category[mask]])
+    wanted = [calibration.fitted(actual, member) for member in members(CATEGORIES).member_proba(images[mask])]
+    assert wanted[0] != wanted[1]
+    assert calibration.read(Path("calibration.json")) == np.round(wanted, 6).tolist()
 
 
 def test_the_intervals_are_those_of_multiclass(members, data):

@@ -33,7 +33,8 @@ LABEL = ("cinic10", "data/cinic10/index.csv", "data/cinic10/labels.csv")
 MODEL = ("labels.csv", "features.npy", "model.safetensors", "model.json")
 TRAIN = ("tasks.fake", "classical", "logistic", "logistic", *MODEL, "training.csv")
 CURVES = ("roc.csv", "pr.csv", "reliability.csv", "confusion.csv")
-EVALUATE = ("fake", "classical", "logistic", *MODEL, "scores.csv", "headline.json", "full.json", *CURVES)
+EVALUATED = ("scores.csv", "headline.json", "full.json", *CURVES, "calibration.json")
+EVALUATE = ("fake", "classical", "logistic", *MODEL, *EVALUATED)
 
 
 @pytest.fixture
@@ -641,6 +642,7 @@ def test_metrics_are_the_mean_over_the_members_and_curves_take_all_their_rows(co
     ):
         for name in names:
             assert full[part][name] == pytest.approx(np.mean(wanted[name]), abs=2e-6), (part, name)
+    assert calibration.read(here / "calibration.json") == np.round(wanted["temperature"], 6).tolist()
     assert full["youden"]["balanced_accuracy"] > 0.6
     assert out.startswith("35 test rows: ")
     scores = tables.read_csv(here / "scores.csv")

@@ -1,14 +1,23 @@
-"""Scores made honest on valid: one temperature for the log odds, and thresholds other than a half.
+"""Probabilities made honest on valid: one temperature (Guo et al. 2017, arXiv 1706.04599), and other thresholds.
 
-`positive` (N,) bool is the truth, `score` (N,) in [0, 1] the probability of the positive class.
+`actual` (n,) are the true numbers of K classes, `proba` (n, K) their probabilities. Of two classes `positive` (n,) bool
+is the truth, `score` (n,) in [0, 1] the probability of the positive one.
 """
 
+import json
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from whence import metrics
+from whence.base.errors import InputError
+from whence.base.files import replacing
+from whence.base.settings import Section, check
 from whence.curves import sweep
 
 Floats = NDArray[np.float64]
@@ -17,31 +26,53 @@ Truth = NDArray[np.bool_]
 COLDEST, HOTTEST = 1 / 20, 20.0
 """Temperatures are sought between these: where valid has no error, none is the best."""
 EDGE = 1e-7
-"""Scores are kept as far from 0 and 1, whose log odds have no end."""
+"""Probabilities are kept as far from 0 and 1, whose logarithms have no end."""
 STEPS = 60
 """Halvings of the range of temperatures: more than float64 can tell apart."""
+DECIMALS = 6
+"""Of temperatures in a file."""
 
 
-def temperature(positive: Truth, score: Floats) -> float:
-    """Return the temperature T whose `cooled` scores have the lowest log loss (Guo et al. 2017, arXiv 1706.04599).
+class Calibration(Section):
+    """A file beside the model, for those who ask it about other images."""
 
-    The loss is convex in 1/T, so that its slope changes sign once. Raises InputError as `metrics.check` does.
+    temperatures: list[Annotated[float, Field(ge=COLDEST, le=HOTTEST)]] = Field(min_length=1)
+    """One per member."""
+
+
+def fitted(actual: NDArray[np.int64], proba: Floats) -> float:
+    """Return the temperature T whose `tempered` probabilities have the lowest log loss; raises InputError without rows.
+
+    The loss is convex in 1/T, so that its slope changes sign once.
     """
-    metrics.check(positive, score)
-    odds = _log_odds(score)
+    if not len(actual):
+        raise InputError("no valid rows to choose a temperature by; raise valid_share, the cap, or a domain's share")
+    z = _logarithms(proba)
+    given = np.take_along_axis(z, actual[:, np.newaxis], axis=1).sum()
     low, high = math.log(1 / HOTTEST), math.log(1 / COLDEST)
     for _ in range(STEPS):
         middle = (low + high) / 2
-        if float((odds * (_sigmoid(math.exp(middle) * odds) - positive)).sum()) > 0:
+        if float((_softmax(math.exp(middle) * z) * z).sum() - given) > 0:
             high = middle
         else:
             low = middle
     return math.exp(-(low + high) / 2)
 
 
+def tempered(proba: Floats, by: float) -> Floats:
+    """Return the probabilities (n, K) whose logarithms are divided by a temperature: above 1 they come closer."""
+    return _softmax(_logarithms(proba) / by)
+
+
+def temperature(positive: Truth, score: Floats) -> float:
+    """Return the temperature of two classes; raises InputError as `metrics.check` does."""
+    metrics.check(positive, score)
+    return fitted(positive.astype(np.int64), _both(score))
+
+
 def cooled(score: Floats, by: float) -> Floats:
-    """Return scores (N,) whose log odds are divided by a temperature: above 1 they move towards a half."""
-    return _sigmoid(_log_odds(score) / by)
+    """Return scores (n,) whose log odds are divided by a temperature: above 1 they move towards a half."""
+    return tempered(_both(score), by)[:, 1]
 
 
 def youden(positive: Truth, score: Floats) -> float:
@@ -63,10 +94,32 @@ def operating(positive: Truth, score: Floats, threshold: float) -> dict[str, flo
     return {"true_positive_rate": true, "false_positive_rate": false, "balanced_accuracy": (1 + true - false) / 2}
 
 
-def _log_odds(score: Floats) -> Floats:
-    inside = score.clip(EDGE, 1 - EDGE)
-    return np.asarray(np.log(inside) - np.log1p(-inside))
+def write(path: Path, found: Sequence[float]) -> None:
+    """Write the temperature of each member, whole or not at all."""
+    content = Calibration(temperatures=[round(by, DECIMALS) for by in found])
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content.model_dump(), indent=2) + "\n", encoding="utf-8")
 
 
-def _sigmoid(z: Floats) -> Floats:
-    return np.asarray(0.5 + 0.5 * np.tanh(z / 2))
+def read(path: Path) -> list[float]:
+    """Return what `write` wrote; raises InputError if the file holds anything else."""
+    again = "run dvc repro to make it again"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable temperatures ({error}); {again}") from error
+    return check(content, Calibration, str(path)).temperatures
+
+
+def _both(score: Floats) -> Floats:
+    """Return (n, 2) the probabilities of both classes."""
+    return np.stack([1 - score, score], axis=1)
+
+
+def _logarithms(proba: Floats) -> Floats:
+    return np.asarray(np.log(proba.clip(EDGE, 1 - EDGE)))
+
+
+def _softmax(z: Floats) -> Floats:
+    high = np.exp(z - z.max(axis=1, keepdims=True))
+    return np.asarray(high / high.sum(axis=1, keepdims=True))

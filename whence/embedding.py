@@ -1,0 +1,48 @@
+"""What a frozen backbone makes of images: its pooled activations, as features."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from whence.base.settings import Section
+from whence.estimators.network import backbones
+from whence.estimators.network.data import Scale
+from whence.estimators.network.device import bf16, device
+
+BLOCK = 64
+"""Images that are shown together: few enough that what the layers hand on stays in the processor's cache, which makes
+MobileNetV2 twice as fast as 512 do; and always as many, for kernels round differently by the batch."""
+
+
+class Settings(Section):
+    """Section embed."""
+
+    pixels: int = Field(ge=32, le=512)
+    """Side that the images are brought to first."""
+
+
+class Embedding:
+    """A trunk that answers: `embedding(images)` yields the activations (≤ BLOCK, D) of images (n, H, W, 3) uint8."""
+
+    def __init__(self, net: torch.nn.Module, scale: Scale, pixels: int) -> None:
+        """Make a trunk ready: normalisations become part of convolutions, all in bf16 where the hardware can."""
+        from torch.fx.experimental.optimization import fuse
+
+        self.scale, self.pixels, self.device = scale, pixels, device()
+        self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
+        self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
+
+    def __call__(self, images: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+        """Yield the activations in the images' order, whatever n is."""
+        full = np.zeros((BLOCK, *images.shape[1:]), np.uint8)
+        for start in range(0, len(images), BLOCK):
+            block = images[start : start + BLOCK]
+            full[: len(block)] = block
+            with torch.inference_mode():
+                x = backbones.resized(self.scale(torch.from_numpy(full).to(self.device)), self.pixels)
+                z = self.net(x.to(self.kind, memory_format=torch.channels_last))
+            yield z[: len(block)].float().cpu().numpy()
