@@ -46,15 +46,15 @@ def test_checkouts_that_share_a_cache_hold_every_file_once(repository, tmp_path)
     run(other, "dvc", "checkout")
     check_complete(other, repository)
     assert not (other / ".dvc/cache").exists()
-    assert (other / MADE[0]).stat().st_ino == (repository / MADE[0]).stat().st_ino, "linked, not copied"
+    assert (other / MADE[0]).stat().st_nlink > 1, "linked, not copied"
 
 
 def test_an_artifact_is_had_by_its_name(repository, tmp_path):
-    """From the commit that a tag <name>@v<version> marks; the names and labels are those of dvc.yaml."""
+    """From the commit that an annotated tag <name>@v<version> marks."""
     text = (repository / "dvc.yaml").read_text()
     (repository / "dvc.yaml").write_text(text.replace("path: models/fake-small.", "path: models/fake-mlp."))
     assert text != (repository / "dvc.yaml").read_text()
     commit(repository, "an artifact that is in the list")
-    run(repository, "git", "tag", "fake-small@v1.0.0")
+    run(repository, "git", "tag", "--annotate", "fake-small@v1.0.0", "--message", "The first")
     run(repository, "dvc", "artifacts", "get", str(repository), "fake-small", "--out", str(tmp_path / "got"))
     assert (tmp_path / "got").read_bytes() == (repository / "models/fake-mlp.safetensors").read_bytes()
