@@ -46,7 +46,12 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
     output = run(serial, "dvc", "repro")
     (parallel / ".venv").mkdir()
     (parallel / ".venv/.ready").touch()  # the environment that runs this test serves
-    run(parallel, "make", "repro", "JOBS=2")
+    told = run(parallel, "make", "repro", "JOBS=2")
+    for task in ("origin   ROC AUC", "fake     ROC AUC", "objects  accuracy"):
+        assert re.search(rf"^  {task} +0\.\d+ \[0\.\d+, [01]\.\d+\]  {task.split()[0]}-", told, re.MULTILINE), told[
+            -500:
+        ]
+    assert told.rstrip().endswith("Open plots/report.html for everything else.")
     assert (serial / "dvc.lock").read_bytes() == (parallel / "dvc.lock").read_bytes()
     for folder in ("metrics", "plots"):
         names = {path.relative_to(serial) for path in (serial / folder).rglob("*") if path.is_file()}

@@ -9,6 +9,7 @@ last three halve the image); global average pooling; Linear to the outputs. With
 from torch import nn
 
 from whence.estimators.network import recipe
+from whence.estimators.network.compiler import without_compiler
 
 
 class Settings(recipe.Settings):
@@ -17,7 +18,8 @@ class Settings(recipe.Settings):
 
 def build(shape: tuple[int, int, int], outputs: int, settings: Settings) -> nn.Module:
     """Return the network; it takes images of any size."""
-    from torchvision.models import resnet18
+    with without_compiler():
+        from torchvision.models import resnet18
 
     net: nn.Module = resnet18(weights=None, num_classes=outputs)
     net.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)

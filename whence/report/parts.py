@@ -26,7 +26,6 @@ def task(files: Files, name: str) -> Part:
     question = settings.load(f"tasks.{name}", Task)
     board = files.table("leaderboard", task=name)
     places = {run: k for k, run in enumerate(board["run"])}
-    listed = {shown: key for key, shown in runs.shown(runs.of_task(name)).items()}
     first = board.iloc[0]
     return {
         "name": name,
@@ -35,11 +34,12 @@ def task(files: Files, name: str) -> Part:
         "positive": question.positive,
         "n": int(first["official_n"]),
         "clean": int(first["clean_n"]),
+        "valid": int(first["valid_n"]),
         "best": {"run": first["run"], "metric": "ROC AUC", **_measured(first, "official_roc_auc")},
         "tied": int((board["group"] == first["group"]).sum()),
         "runs": list(places.items()),
         "board": [_standing(row) for _, row in board.iterrows()],
-        "charts": _curves(files, name, places, listed, float(first["official_n_positive"] / first["official_n"])),
+        "charts": _curves(files, name, places, float(first["official_n_positive"] / first["official_n"])),
         "learning": learning(files.table("training", task=name), places),
         "confusion": _confusion(files.table("confusion", task=name), places),
         "significance": _significance(files.table("significance", task=name), places),
@@ -66,11 +66,11 @@ def _standing(row: Any) -> Part:
     }
 
 
-def _curves(files: Files, name: str, places: dict[str, int], listed: dict[str, str], share: float) -> list[Part]:
+def _curves(files: Files, name: str, places: dict[str, int], share: float) -> list[Part]:
     """Return ROC, precision–recall and calibration, a line per run."""
-    roc, pr = (dict(list(files.table(kind, task=name).groupby("run"))) for kind in ("roc", "precision_recall"))
-    bins = {run: files.table("reliability", task=name, run=listed[run]) for run in places}
-    bins = {run: table[table["count"] >= MIN_BIN] for run, table in bins.items()}
+    kinds = ("roc", "precision_recall", "reliability")
+    roc, pr, bins = (dict(list(files.table(kind, task=name).groupby("run"))) for kind in kinds)
+    bins = {run: bins[run][bins[run]["count"] >= MIN_BIN] for run in places}
     unit = (0.0, 1.0)
     all_charts = (
         ("ROC", [Line(run, roc[run]["fpr"], roc[run]["tpr"], k) for run, k in places.items()], *SHARE, "rising"),
@@ -120,7 +120,7 @@ def _confusion(table: pd.DataFrame, places: dict[str, int]) -> list[Part]:
         classes = part["actual"].unique().tolist()
         counts = part["count"].to_numpy().reshape(len(classes), -1)
         shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-        found.append({"run": run, "classes": classes, "cells": _paired(counts, shares)})
+        found.append({"run": run, "classes": classes, "cells": _paired(counts, shares), "n": int(counts.sum())})
     return found
 
 
@@ -368,5 +368,6 @@ def searches(files: Files) -> list[Part]:
         svg = charts.chart(f"trials of {key}", lines, Axis("trial"), Axis("valid loss, nats"))
         rows = table.round(6).to_numpy(object).tolist()
         figures = files.figures("search_figures", search=key)
-        found.append({"key": key, "svg": svg, "columns": table.columns.tolist(), "rows": rows, "figures": figures})
+        about = {"key": key, "svg": svg, "complete": len(done), "figures": figures}
+        found.append(about | {"columns": table.columns.tolist(), "rows": rows})
     return found

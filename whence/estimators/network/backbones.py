@@ -18,6 +18,7 @@ from torch.nn import functional
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.files import replacing
+from whence.estimators.network.compiler import without_compiler
 
 Name = Literal["resnet18", "resnet50", "vgg16", "mobilenet_v2"]
 NOTHING = "nothing"
@@ -43,7 +44,8 @@ def leaks(datasets: list[str]) -> list[str]:
 
 def network(name: Name) -> nn.Module:
     """Return the whole network of torchvision, on the current device, as it is drawn at random."""
-    from torchvision import models
+    with without_compiler():
+        from torchvision import models
 
     net: nn.Module = models.get_model(name, weights=None)
     return net
@@ -79,7 +81,8 @@ def blocks(name: Name, net: nn.Module) -> nn.Sequential:
 
 def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation per channel, in levels 0 to 255, that the published weights expect."""
-    from torchvision import models
+    with without_compiler():
+        from torchvision import models
 
     preset = models.get_model_weights(name).DEFAULT.transforms()
     return tuple(255 * m for m in preset.mean), tuple(255 * s for s in preset.std)
@@ -87,7 +90,8 @@ def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def published(name: Name) -> tuple[str, str]:
     """Return the URL of torchvision's weights, and the first digits of their SHA-256, which stand in their name."""
-    from torchvision import models
+    with without_compiler():
+        from torchvision import models
 
     url: str = models.get_model_weights(name).DEFAULT.url
     return url, url.rpartition("-")[2].partition(".")[0]

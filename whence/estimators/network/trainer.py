@@ -18,6 +18,7 @@ from tqdm import tqdm
 from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import augment, mirror
+from whence.estimators.network.compiler import without_compiler
 from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.device import drawing, half
 from whence.estimators.network.recipe import Settings
@@ -33,6 +34,7 @@ BLOCK = 256
 """Images that are looked at together without learning from them."""
 
 
+@without_compiler()
 def train(
     net: nn.Module,
     scale: Scale,
