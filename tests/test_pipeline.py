@@ -206,7 +206,7 @@ def test_metrics_and_plots_are_shown_and_compared_across_branches(repository):
     assert max(map(len, shown.splitlines())) <= 130, "fits a terminal"
     assert all(f"metrics/{key}.json" in shown for key in FEW)
     difference = json.loads(run(repository, "dvc", "metrics", "diff", "main", "--json"))
-    changed = {(file, name) for file, part in difference["diff"].items() for name in part}
+    changed = {(file, name) for file, part in difference.items() for name in part}
     assert changed == {
         ("metrics/fake.json", "fake-spectrum-logistic"),
         ("metrics/origin.json", "origin-colour-logistic"),
@@ -252,7 +252,13 @@ ASKED_WHERE_THERE = {"against_value", "threshold"}
 """Columns that a template does without, in some of the files that it draws."""
 
 
-@pytest.mark.parametrize("entry", PLOTS, ids=lambda entry: next(iter(entry)))
+NO_NETWORK = {"plots/origin/training/network"}
+"""Folders that the small repository does not have, whose list holds no network of that task."""
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in PLOTS if not NO_NETWORK & set(entry)], ids=lambda entry: next(iter(entry))
+)
 def test_every_plot_names_columns_that_its_files_have(small, entry):
     ((name, plot),) = entry.items()
     files = sorted((small / name).glob("*.csv")) if (small / name).is_dir() else [small / name]
