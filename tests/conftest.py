@@ -14,12 +14,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 STUDY = yaml.safe_load((ROOT / "study.yaml").read_text())
 
 
+WRITTEN = {"test_docs", "test_examples_in_docs", "test_notebook", "test_pages"}
+"""Modules that try what is written: about half of the time that the small repository is used."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the tests of the small repository together, where tests run side by side, and begin with the longest."""
+    """Of tests side by side each of two has a small repository of its own; begin with the longest."""
     for item in items:
         if "small" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("small"))
+            item.add_marker(pytest.mark.xdist_group("written" if item.path.stem in WRITTEN else "small"))
     items.sort(key=lambda item: "whole_sample" not in item.name)
 
 
