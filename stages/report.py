@@ -12,7 +12,7 @@ from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.files import replacing
 from whence.base.stage import run
-from whence.report import charts, parts
+from whence.report import answers, charts, trust
 from whence.report.files import Files
 
 FOLDER = Path(charts.__file__).parent
@@ -24,19 +24,19 @@ OTHERS = {"trust": "Trust", "maps": "Maps", "tuning": "Tuning", "data": "Data", 
 def main(patterns: list[str], target: Path) -> None:
     """Read what other stages wrote, name=path each with places in braces such as {task}; write `target` (html)."""
     files = Files(patterns)
-    tasks = [parts.task(files, name) for name in settings.value("tasks") if runs.of_task(name)]
-    objects = parts.objects(files) if runs.of_objects() else None
+    tasks = [answers.task(files, name) for name in settings.value("tasks") if runs.of_task(name)]
+    objects = answers.objects(files) if runs.of_objects() else None
     found = {
         "tasks": tasks,
         "objects": objects,
-        "controls": parts.controls(files),
-        "alarms": parts.alarms(files),
-        "corruptions": parts.by_severity(files),
-        "attacks": parts.by_epsilon(files),
-        "mistakes": parts.mistakes(files),
-        "maps": parts.maps(files),
-        "searches": parts.searches(files),
-        "audits": parts.audits(files),
+        "controls": trust.controls(files),
+        "alarms": trust.alarms(files),
+        "corruptions": trust.by_severity(files),
+        "attacks": trust.by_epsilon(files),
+        "mistakes": trust.mistakes(files),
+        "maps": trust.maps(files),
+        "searches": trust.searches(files),
+        "audits": trust.audits(files),
     }
     named = {part["name"]: part["name"] for part in tasks} | ({"objects": "objects"} if objects else {})
     page = _page(found | {"parts": list((named | OTHERS).items())}, files)

@@ -13,7 +13,7 @@ from PIL import Image
 from repositories import edit, run
 
 from whence.base.errors import InputError
-from whence.report import charts, parts
+from whence.report import charts, examples
 from whence.report.charts import Axis, Line
 from whence.report.files import Files, address
 
@@ -145,7 +145,7 @@ class TestFiles:
 def test_red_takes_and_blue_adds():
     pixels = np.zeros((2, 2, 4), np.float16)
     pixels[..., :3], pixels[0, 0, 3], pixels[1, 1, 3] = 100, 2, -1
-    shade = parts._shaded(pixels)
+    shade = examples._shaded(pixels)
     assert shade[0, 0, 0] > 150 > shade[0, 0, 2]
     assert shade[1, 1, 2] > shade[1, 1, 0]
     assert shade[0, 1].tolist() == [100, 100, 100]
