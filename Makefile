@@ -48,6 +48,7 @@ clean:  ## remove what can be made again: outputs, the cache of this checkout, .
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@[ ! -L .venv ] || { echo "error: .venv is a link, and what it leads to would be emptied; remove the link"; exit 1; }
 	@echo "setting up .venv from requirements.txt"
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --clear --python $(PYTHON) .venv && \
