@@ -51,7 +51,7 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
         assert re.search(rf"^  {task} +0\.\d+ \[0\.\d+, [01]\.\d+\]  {task.split()[0]}-", told, re.MULTILINE), told[
             -500:
         ]
-    assert told.rstrip().endswith("Open plots/report.html for everything else.")
+    assert "\nOpen plots/report.html for everything else.\n" in told
     assert (serial / "dvc.lock").read_bytes() == (parallel / "dvc.lock").read_bytes()
     for folder in ("metrics", "plots"):
         names = {path.relative_to(serial) for path in (serial / folder).rglob("*") if path.is_file()}
