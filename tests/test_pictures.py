@@ -460,8 +460,17 @@ def folder(tmp_path, monkeypatch):
 def comparison(folder, task="fake", out="out"):
     curves = ("roc", "precision_recall", "reliability", "confusion")
     inputs = [folder / name for name in ("full", *curves, "training", "scores")]
-    tables = ("leaderboard.csv", "roc.csv", "pr.csv", "confusion.csv", "training.csv", "significance.csv")
-    names = (*tables, "curves.png", "leaderboard.png", "confusion.png", "training.png", "significance.png")
+    tables = ("leaderboard.csv", "roc.csv", "pr.csv", "reliability.csv", "confusion.csv", "training.csv")
+    names = (
+        "headline.json",
+        *tables,
+        "significance.csv",
+        "curves.png",
+        "leaderboard.png",
+        "confusion.png",
+        "training.png",
+        "significance.png",
+    )
     outputs = [folder / out / name for name in names]
     compare.main(task, *inputs, *outputs)
     return dict(zip(names, outputs, strict=True))
@@ -478,6 +487,9 @@ def test_the_leaderboard_and_the_gathered_tables(folder):
     roc = pd.read_csv(written["roc.csv"])
     assert roc.columns.tolist() == ["run", "fpr", "tpr"]
     assert roc["run"].tolist() == np.repeat(["best", "worse", "worst"], 30).tolist()
+    assert json.loads(written["headline.json"].read_text()) == {"best": 0.9, "worse": 0.8, "worst": 0.7}
+    reliability = pd.read_csv(written["reliability.csv"])
+    assert reliability.columns.tolist() == ["run", "mean_score", "observed", "count"]
     training = pd.read_csv(written["training.csv"])
     assert training["run"].tolist() == ["best"] * 36 + ["worse"] * 36 + ["worst"]
 
