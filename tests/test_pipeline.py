@@ -79,6 +79,7 @@ def test_a_parameter_of_one_classifier_reruns_its_runs_and_what_follows(reposito
         "evaluate@fake-spectrum-logistic",
         "evaluate@origin-colour-logistic",
         f"evaluate_control@{FEW_CONTROL}",
+        "report",
         "train@fake-spectrum-logistic",
         "train@origin-colour-logistic",
         f"train_control@{FEW_CONTROL}",
@@ -105,10 +106,9 @@ def test_a_changed_file_of_the_networks_reruns_networks_alone(repository, file, 
     expected = [
         f"{verb}{'_objects' * name.startswith('objects')}@{name}" for name in names for verb in ("train", "evaluate")
     ]
+    asked = [f"{verb}@fake-mlp" for verb in ("attack", "corrupt", "examples", "false_alarms", "hidden")]
     searched = ["tune@fake-head"] if "estimators" in file else []
-    assert sorted(stages) == sorted(
-        [*expected, "attack@fake-mlp", "corrupt@fake-mlp", "false_alarms@fake-mlp", "hidden@fake-mlp", *searched]
-    )
+    assert sorted(stages) == sorted([*expected, *asked, *searched])
 
 
 def test_the_launcher_changes_nothing_and_starts_several_processes(repository):
@@ -149,15 +149,17 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
 
 
 def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
+    """And what else looks at spectra."""
     path = repository / "whence/features/spectrum.py"
     path.write_text(path.read_text() + "\n# a remark\n")
     names = ["extract@cifake-spectrum", "extract@cinic10-spectrum", "extract_derived@cifake-shuffled"]
+    names = ["examples@fake-mlp", *names, "profile@cifake", "profile@cinic10"]
     assert sorted(ran(run(repository, "dvc", "repro"))) == names
 
 
 def test_a_removed_run_leaves_no_row(repository):
     edit(repository, lambda params: params["runs"].pop("fake-pixels-forest"))
-    assert sorted(ran(run(repository, "dvc", "repro"))) == ["compare@fake", "compare@origin"]
+    assert sorted(ran(run(repository, "dvc", "repro"))) == ["compare@fake", "compare@origin", "report"]
     for path in (repository / "plots/fake").glob("*.csv"):
         assert "fake-pixels-forest" not in path.read_text(), path
         assert "fake-spectrum-logistic" in path.read_text(), path
