@@ -196,7 +196,10 @@ def test_experiments_in_place_in_a_temporary_folder_and_queued_give_the_same(rep
     assert 0.5 in found
     run(repository, "dvc", "exp", "run", "-S", "train.logistic.C=0.003")
     assert metric(repository) == metric(plain)
-    assert (repository / "dvc.lock").read_bytes() == (plain / "dvc.lock").read_bytes()
+    # All but the page that shows params.yaml as it is written: DVC and `edit` write it differently.
+    locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (repository, plain)]
+    assert all(lock.pop("report") for lock in locks)
+    assert locks[0] == locks[1]
 
 
 def test_metrics_and_plots_are_shown_and_compared_across_branches(repository):

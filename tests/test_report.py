@@ -191,15 +191,16 @@ def test_it_says_real_data_where_they_are(repository):
     assert "drawn sample" not in text
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    one = browser.Browser(tmp_path_factory.mktemp("profile"))
+    yield one
+    one.close()
+
+
 @pytest.mark.pipeline
 @pytest.mark.skipif(browser.found() is None, reason="needs a Chromium on the path")
 class TestInABrowser:
-    @pytest.fixture(scope="class")
-    def opened(self, page, tmp_path_factory):
-        one = browser.Browser(tmp_path_factory.mktemp("profile"))
-        yield one
-        one.close()
-
     @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 1280), (False, 390)])
     def test_nothing_complains_nothing_is_broken_nothing_hangs_over(self, opened, page, dark, width):
         opened.events.clear()
