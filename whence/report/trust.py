@@ -1,6 +1,7 @@
 """What the report shows of how far answers can be trusted: controls, other images, maps, mistakes, data, searches."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -41,44 +42,46 @@ def maps(files: Files) -> list[Part]:
 
 
 def by_severity(files: Files) -> Part:
-    """Return a small chart for every corruption: ROC AUC by severity, a line per run."""
+    """Return a small chart for every corruption: ROC AUC by severity, a line per run; and the means over all."""
     table = files.table("corruptions")
-    order = {run: k for k, run in enumerate(table["run"].unique())}
-    clean = table[table["corruption"] == "clean"]
-    found = []
-    for name, part in table[table["corruption"] != "clean"].groupby("corruption", sort=False):
-        lines = []
-        for run, k in order.items():
-            here = pd.concat([clean[clean["run"] == run], part[part["run"] == run]])
-            lines.append(
-                Line(run, here["severity"], here["roc_auc"], k, (here["roc_auc_lo"], here["roc_auc_hi"]), dots=True)
-            )
-        told = str(name).replace("_", " ")
-        y = Axis("ROC AUC", min(0.4, float(table["roc_auc"].min())), 1)
-        svg = charts.chart(f"ROC AUC by severity of {told}", lines, Axis("severity", 0, 5), y, ["0.5"], small=True)
-        found.append({"title": told, "svg": svg})
-    means = {run: files.figures("corruption_figures", run=run)["mean"] for run in order}
-    return {"charts": found, "runs": list(order.items()), "n": int(table["n"].iat[0]), "means": means}
+    table["corruption"] = table["corruption"].str.replace("_", " ")
+    x, y = Axis("severity", 0, 5), Axis("ROC AUC", min(0.4, float(table["roc_auc"].min())), 1)
+    found = _by_strength(table, "corruption", ("severity", "roc_auc"), (x, y), "ROC AUC by severity of", ["0.5"])
+    means = {run: files.figures("corruption_figures", run=run)["mean"] for run, _ in found["runs"]}
+    return found | {"means": means}
 
 
 def by_epsilon(files: Files) -> Part:
     """Return a chart for every attack: accuracy by largest change, a line per run; and the hackathon's score."""
     table = files.table("attacks")
+    x = Axis("largest change, of 255 levels", 0, float(table["epsilon"].max()))
+    found = _by_strength(table, "attack", ("epsilon", "accuracy"), (x, Axis("accuracy", 0, 1)), "accuracy under")
+    scores = {run: files.figures("attack_figures", run=run)["hackathon"] for run, _ in found["runs"]}
+    return found | {"scores": scores}
+
+
+def _by_strength(
+    table: pd.DataFrame,
+    kind: str,
+    columns: tuple[str, str],
+    axes: tuple[Axis, Axis],
+    told: str,
+    across: Iterable[str] = (),
+) -> Part:
+    """Return a small chart for each name in column `kind`, a line per run, which begins with the clean rows."""
+    x, y = columns
     order = {run: k for k, run in enumerate(table["run"].unique())}
-    clean = table[table["attack"] == "clean"]
+    clean = table[table[kind] == "clean"]
     found = []
-    for name, part in table[table["attack"] != "clean"].groupby("attack", sort=False):
-        lines = []
-        for run, k in order.items():
-            here = pd.concat([clean[clean["run"] == run], part[part["run"] == run]])
-            lines.append(
-                Line(run, here["epsilon"], here["accuracy"], k, (here["accuracy_lo"], here["accuracy_hi"]), dots=True)
-            )
-        x = Axis("largest change, of 255 levels", 0, float(table["epsilon"].max()))
-        svg = charts.chart(f"accuracy under {name}", lines, x, Axis("accuracy", 0, 1), small=True)
-        found.append({"title": str(name), "svg": svg})
-    scores = {run: files.figures("attack_figures", run=run)["hackathon"] for run in order}
-    return {"charts": found, "runs": list(order.items()), "n": int(table["n"].iat[0]), "scores": scores}
+    for name, part in table[table[kind] != "clean"].groupby(kind, sort=False):
+        both = pd.concat([clean, part])
+        lines = [
+            Line(run, here[x], here[y], k, (here[f"{y}_lo"], here[f"{y}_hi"]), dots=True)
+            for run, k in order.items()
+            for here in [both[both["run"] == run]]
+        ]
+        found.append({"title": str(name), "svg": charts.chart(f"{told} {name}", lines, *axes, across, small=True)})
+    return {"charts": found, "runs": list(order.items()), "n": int(table["n"].iat[0])}
 
 
 def controls(files: Files) -> list[Part]:
