@@ -75,9 +75,9 @@ def main(
     tested = _tested(table, asked, section)
     chosen = rows.spaced(tested, show.rows)
     proba = models.ask(model, array, chosen).mean(axis=0)
-    said = proba.argmax(axis=1)
-    place = _chosen(target[chosen], names, said, proba.max(axis=1), show.per_class)
-    row, said, score = chosen[place], said[place], proba.max(axis=1)[place]
+    answer, sure = proba.argmax(axis=1), proba.max(axis=1)
+    place = _chosen(target[chosen], names, answer, sure, show.per_class)
+    row, said, score = chosen[place], answer[place], sure[place]
     covered = _covered(model, array[row], said, show)
     known = _spectra(array, table, target, names)
     own = spectrum.extract(array[row], spectrum.Settings(bins=known.shape[1])).astype(float)
@@ -116,10 +116,7 @@ def _chosen(actual: Any, names: Any, said: Rows, sure: Floats, most: int) -> Row
     for name in names:
         here = actual == name
         wrong, right = (np.flatnonzero(here & ((names[said] == actual) == truth)) for truth in (False, True))
-        found += [
-            wrong[np.argsort(-sure[wrong], kind="stable")[:most]],
-            rows.spaced(right, most) if len(right) else right,
-        ]
+        found += [wrong[np.argsort(-sure[wrong], kind="stable")[:most]], rows.spaced(right, most)]
     return np.concatenate(found)
 
 
