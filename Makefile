@@ -10,8 +10,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: $(READY)  ## rebuild whatever changed; JOBS=2 runs independent stages side by side
-	@if [ "$(JOBS)" = 1 ]; then dvc repro; else python -m scripts.repro $(JOBS); fi
+repro: $(READY)  ## rebuild whatever changed, as dvc repro does; JOBS=2 runs independent stages side by side
+	@python -m scripts.repro $(JOBS)
 	@python -m scripts.summary
 
 experiments: $(READY)  ## what the experiments changed and what came of it: dvc exp show, without what is the same in all

@@ -1,63 +1,201 @@
 """`dvc repro` with independent stages side by side: `python -m scripts.repro JOBS`.
 
-DVC runs one stage at a time, but frees its lock while a command runs. So the stages of one generation of the graph,
-none of which needs another, are dealt out to several `dvc repro --single-item`; a plain `dvc repro` has the last word.
+A stage begins as soon as all that it needs is there and one of JOBS slots is free. Around the commands this does what
+`dvc repro` does, by DVC's own functions, and leaves the same dvc.lock. But that file, which costs DVC seconds after
+every stage, is written at most once in HOLD seconds, while commands run: `kill -9` loses the record of the stages that
+ended since, and these run again. With several slots every line of output begins with the name of its stage, and where
+there are GPUs each slot has one (CUDA_VISIBLE_DEVICES).
 """
 
+import contextlib
+import logging
+import os
+import queue
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import networkx
 import yaml
-from dvc.repo import Repo
-from dvc.repo.reproduce import plan_repro
+from dvc.exceptions import DvcException
+from dvc.logger import setup
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import get_active_graph, plan_repro
+from dvc.rwlock import rwlock
+from dvc.stage import Stage
+from dvc.stage.cache import RunCacheNotFoundError
+from dvc.stage.run import prepare_kwargs
 from dvc.utils.serialize import modify_yaml
 
 LOCK = Path("dvc.lock")
+HOLD = 30.0  # seconds
 
 
-def plan() -> tuple[list[list[str]], list[str]]:
-    """Return the stages by generation, those that depend on nothing first, and in the order of a serial run."""
-    with Repo() as repo:
-        graph = networkx.relabel_nodes(repo.index.graph, {stage: stage.addressing for stage in repo.index.graph})
-    return [sorted(wave) for wave in networkx.topological_generations(graph.reverse())], plan_repro(graph)
+def gpus() -> list[str]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES grants, or else all that there are."""
+    if granted := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return granted.split(",")
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
-def run(wave: list[str], jobs: int) -> int:
-    """Reproduce the stages of a wave in `jobs` processes; return the first exit code that is not 0."""
-    shares = [wave[k::jobs] for k in range(min(jobs, len(wave)))]
-    running = [subprocess.Popen(["dvc", "--wait-for-lock", "repro", "--single-item", *share]) for share in shares]
-    try:
-        while any(process.poll() is None for process in running) and not any(process.returncode for process in running):
-            time.sleep(0.05)
-    finally:
-        for process in running:
-            process.terminate()
-    return next((process.wait() for process in running if process.wait()), 0)
+class Command:
+    """The command of a stage, while it runs; no other `dvc` may change its files meanwhile."""
+
+    def __init__(self, stage: Stage, slot: int, slots: int) -> None:
+        self.stage, self.slot = stage, slot
+        repo, name = stage.repo, stage.addressing
+        reads, writes = ([item.fs_path for item in items] for items in (stage.deps, stage.outs))
+        self.held = contextlib.ExitStack()
+        hardlink = repo.config["core"].get("hardlink_lock", False)
+        self.held.enter_context(rwlock(repo.tmp_dir, repo.fs, f"repro {name}", reads, writes, hardlink))
+        print(f"Running stage '{name}':\n> {stage.cmd}", flush=True)
+        granted, pipes = {}, {}
+        if slots > 1:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            if found := gpus():
+                granted = {"CUDA_VISIBLE_DEVICES": found[slot % len(found)]}
+        self.process = subprocess.Popen(stage.cmd, **prepare_kwargs(stage, granted) | {"shell": True} | pipes)
+
+    def follow(self, ended: "queue.SimpleQueue[Command]") -> None:
+        """Print what it prints, and come in by `ended` when it ends."""
+        for line in self.process.stdout or ():
+            print(f"{self.stage.addressing} | {line.rstrip()}", flush=True)
+        self.process.wait()
+        ended.put(self)
+
+
+class Reproduction:
+    """All stages of a repository, those that changed run in `jobs` slots."""
+
+    def __init__(self, repo: Repo, jobs: int) -> None:
+        self.repo = repo
+        graph = get_active_graph(repo.index.graph)
+        self.serial = plan_repro(graph)
+        self.left = list(self.serial)
+        self.needs = {stage: list(graph.successors(stage)) for stage in self.serial}
+        self.done: set[Stage] = set()
+        self.jobs = jobs
+        self.free = list(range(jobs))
+        self.busy: list[Command] = []
+        self.ended: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self.failed: list[str] = []
+        self.unsaved: list[Stage] = []
+        self.saved = time.monotonic()
+        self.ran = 0
+
+    def run(self) -> int:
+        """Reproduce them; return the exit code. A stage that fails lets those that run end, and none begin."""
+        try:
+            while True:
+                while self.free and not self.failed and (stage := self.ready()):
+                    self.left.remove(stage)
+                    self.take_up(stage)
+                if not self.busy or time.monotonic() - self.saved > HOLD:
+                    self.save()
+                if not self.busy:
+                    break
+                with self.unlocked():
+                    command = self.ended.get()
+                self.take_in(command)
+        finally:
+            for command in self.busy:
+                command.process.terminate()
+            for command in self.busy:
+                command.process.wait()
+                command.held.close()
+            self.save()
+        for name in self.failed:
+            print(f"error: {name}", file=sys.stderr)
+        if not self.ran and not self.failed:
+            print("Data and pipelines are up to date.")
+        return bool(self.failed)
+
+    def ready(self) -> Stage | None:
+        """Return the first stage, in the order of a serial run, whose needs are there."""
+        return next((stage for stage in self.left if self.done.issuperset(self.needs[stage])), None)
+
+    def take_up(self, stage: Stage) -> None:
+        """Skip a stage that did not change, take it from DVC's cache of runs, or begin its command."""
+        if stage.frozen or not stage.changed(upstream=self.needs[stage]):
+            print(f"Stage '{stage.addressing}' didn't change, skipping")
+            self.done.add(stage)
+            return
+        self.ran += 1
+        stage.remove_outs()
+        try:
+            self.repo.stage_cache.restore(stage)
+        except RunCacheNotFoundError:
+            stage.save_deps()
+            command = Command(stage, self.free.pop(0), self.jobs)
+            self.busy.append(command)
+            threading.Thread(target=command.follow, args=(self.ended,), daemon=True).start()
+        else:
+            self.keep(stage)
+
+    def take_in(self, command: Command) -> None:
+        """Keep what a command left, or note that it failed."""
+        self.busy.remove(command)
+        self.free.append(command.slot)
+        command.held.close()
+        stage, code = command.stage, command.process.returncode
+        if code:
+            self.failed.append(f"failed to reproduce '{stage.addressing}': exit status {code}")
+            return
+        try:
+            self.keep(stage)
+        except DvcException as error:
+            self.failed.append(f"failed to reproduce '{stage.addressing}': {error}")
+
+    def keep(self, stage: Stage) -> None:
+        """Put the outputs of a stage that ran into the cache."""
+        stage.save(run_cache=all(out.use_cache or out.is_metric or out.is_plot for out in stage.outs))
+        stage.commit()
+        self.unsaved.append(stage)
+        self.done.add(stage)
+
+    def save(self) -> None:
+        """Write the stages that ran into the lock file, and those that are new to it in the order of a serial run."""
+        if self.unsaved:
+            before = locked()
+            self.unsaved[0].dvcfile.dump_stages(self.unsaved, update_pipeline=False)
+            names = locked()
+            order = [name for name in dict.fromkeys([*before, *(s.addressing for s in self.serial)]) if name in names]
+            if names != order:
+                with modify_yaml(LOCK) as content:
+                    content["stages"] = {name: content["stages"][name] for name in order}
+            self.unsaved = []
+        self.saved = time.monotonic()
+
+    @contextlib.contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Let other commands of DVC work meanwhile."""
+        self.repo.lock.unlock()
+        try:
+            yield
+        finally:
+            self.repo.lock.lock()
 
 
 def locked() -> list[str]:
     """Return the stages in the order of the lock file."""
-    return list(yaml.safe_load(LOCK.read_text())["stages"]) if LOCK.exists() else []
+    return list(yaml.load(LOCK.read_text(), yaml.CSafeLoader)["stages"]) if LOCK.exists() else []
 
 
 def main(jobs: int) -> int:
-    """Reproduce everything with `jobs` processes; return the exit code."""
-    waves, serial = plan()
-    before = locked()
-    for wave in waves:
-        if code := run(wave, jobs):
-            return code
-    code = subprocess.call(["dvc", "repro"])
-    # DVC appends a stage to the lock file when it ends: give the new ones the order that a serial run gives them.
-    after = locked()
-    order = [name for name in dict.fromkeys([*before, *serial]) if name in after]
-    if after != order:
-        with modify_yaml(LOCK) as content:
-            content["stages"] = {name: content["stages"][name] for name in order}
-    return code
+    """Reproduce everything in `jobs` slots; return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    setup(logging.INFO)
+    try:
+        with Repo(_wait_for_lock=True) as repo, lock_repo(repo), repo.scm_context(quiet=True):
+            return Reproduction(repo, jobs).run()
+    except DvcException as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -132,18 +132,19 @@ def _gallery(
 ) -> Any:
     """Draw the near-duplicates whose detail agrees best, and some placeholders below them."""
     best = near.pair[np.argsort(-near.detail, kind="stable")[:most]]
-    lines = -(-len(best) // ACROSS) + 1
-    figure, grid = plt.subplots(lines, ACROSS, figsize=(13, 0.8 + 1.4 * lines), layout="constrained", squeeze=False)
+    pairs = -(-len(best) // ACROSS)
+    lines = max(1, pairs + (len(blank) > 0))
+    figure, grid = plt.subplots(lines, ACROSS, figsize=(13, 0.7 + 1.25 * lines), layout="constrained", squeeze=False)
     shown = f"the {len(best)} with the most alike detail of {len(near.pair):,}" if len(best) else "none found"
-    last = f"last row: placeholders, {len(blank):,} in all"
+    last = f"last row: placeholders, {len(blank):,} in all" if len(blank) else "no placeholder"
     figure.suptitle(f"{dataset} ({runs.source()}): near-duplicates, {shown}; {last}")
     for axes in grid.flat:
         axes.axis("off")
     gap = np.full((array.shape[1], 2, 3), 255, np.uint8)
-    for axes, pair in zip(grid[:-1].flat, best, strict=False):
+    for axes, pair in zip(grid.flat, best, strict=False):
         axes.imshow(np.hstack([array[pair[0]], gap, array[pair[1]]]))
         axes.set_title("\n".join(_caption(table, row) for row in pair), fontsize=8)
-    for axes, row in zip(grid[-1], blank, strict=False):
+    for axes, row in zip(grid[pairs:].flat, blank, strict=False):
         axes.imshow(array[row])
         axes.set_title(_caption(table, row), fontsize=8)
     return figure

@@ -1,7 +1,6 @@
 """Show what a network gets right and wrong of every class: images, where each answer stands, and the spectrum."""
 
 import importlib
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from whence import arrays, metrics, models, saliency
+from whence import arrays, metrics, models, runs, saliency
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.stage import run
@@ -96,7 +95,8 @@ def main(
     tables.write_csv(examples, lines | {name: own[:, k].round(4) for k, name in enumerate(rings)})
     arrays.write_blocks(pixels, [np.concatenate([array[row], covered[..., None]], axis=3).astype(np.float16)])
     _write_spectra(spectra, names, rings, known)
-    _draw(picture, array[row], covered, lines, f"{section.partition('.')[2]}: {model.name}")
+    drawn = " (random weights)" if runs.random_weights() & {*picture.stem.split("-")} else ""
+    _draw(picture, array[row], covered, lines, show.per_class, f"{picture.stem}{drawn}")
     wrong = int((lines["right"] == "no").sum())
     print(f"{wrong} wrong and {len(row) - wrong} right of {len(chosen):,} test rows")
 
@@ -162,24 +162,31 @@ def _write_spectra(path: Path, names: Any, rings: list[str], known: Floats) -> N
     tables.write_csv(path, columns)
 
 
-def _draw(path: Path, x: NDArray[np.uint8], covered: NDArray[np.float32], lines: dict[str, Any], title: str) -> None:
+def _draw(
+    path: Path, x: NDArray[np.uint8], covered: NDArray[np.float32], lines: dict[str, Any], most: int, title: str
+) -> None:
+    """Draw a line of images for every class: what is wrong on the left, up to `most`, what is right beside it."""
     import matplotlib.pyplot as plt
 
-    from whence import pictures, runs
+    from whence import pictures
 
-    columns = min(6, len(x))
-    count = math.ceil(len(x) / columns)
-    size = (1.9 * columns + 0.6, 1.75 * count + 1.4)
-    figure, grid = plt.subplots(count, columns, figsize=size, layout="constrained", squeeze=False)
+    names = list(dict.fromkeys(lines["actual"]))
+    size = (3.8 * most + 0.6, 1.3 * len(names) + 0.9)
+    figure, grid = plt.subplots(len(names), 2 * most, figsize=size, layout="constrained", squeeze=False)
     figure.suptitle(
         f"{title} ({runs.source()})\nright: where covering a part takes from the answer (red) or adds to it (blue)"
     )
     for axes in grid.flat:
         axes.axis("off")
-    for k, axes in enumerate(grid.flat[: len(x)]):
+    free = {
+        (name, right): iter(grid[k, most:] if right else grid[k]) for k, name in enumerate(names) for right in (0, 1)
+    }
+    for k, actual in enumerate(lines["actual"]):
+        right = lines["right"][k] == "yes"
+        axes = next(free[actual, int(right)])
         pictures.draw_example(axes, x[k], covered[k])
-        mark = "" if lines["right"][k] == "yes" else "✗ "
-        axes.set_title(f"{mark}{lines['actual'][k]}\n→ {lines['predicted'][k]} {lines['score'][k]:.3f}", fontsize=8)
+        mark = "" if right else "✗ "
+        axes.set_title(f"{mark}{actual}\n→ {lines['predicted'][k]} {lines['score'][k]:.3f}", fontsize=8)
     pictures.save(figure, path)
 
 

@@ -298,14 +298,14 @@ def test_false_alarms_are_of_runs_of_images_and_on_another_dataset(content):
 
 
 @pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
-def test_examples_are_of_networks_of_images(content):
-    for key, section in content["examples"].items():
-        about, listed = settings.check(section, Example, key), content["runs"] | content["object_runs"]
-        kind, _, name = about.section.partition(".")
-        run = listed[key]
-        assert (kind, name) == (("tasks", run["task"]) if "task" in run else ("objects", run["train_on"])), key
-        assert (about.dataset, about.classifier) == (run["dataset"], run["classifier"])
-        assert (run.get("features", "images"), run["kind"]) == ("images", "network")
+def test_examples_are_of_every_network_of_images(content):
+    wanted = {}
+    for key, run in (pair for name in LISTS for pair in content[name].items()):
+        if run["kind"] == "network" and run.get("features", "images") == "images":
+            section = f"tasks.{run['task']}" if "task" in run else f"objects.{run['train_on']}"
+            wanted[key] = {"section": section, "dataset": run["dataset"], "classifier": run["classifier"]}
+            settings.check(content["examples"][key], Example, key)
+    assert list(content["examples"].items()) == list(wanted.items())
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])

@@ -137,9 +137,9 @@ class TestFiles:
     def test_an_image_comes_back(self, tmp_path):
         pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
         kind, _, text = address(pixels).partition(",")
-        assert kind == "data:image/png;base64"
-        (tmp_path / "x.png").write_bytes(base64.b64decode(text))
-        assert np.array_equal(np.asarray(Image.open(tmp_path / "x.png")), pixels)
+        assert kind == "data:image/webp;base64"
+        (tmp_path / "x.webp").write_bytes(base64.b64decode(text))
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "x.webp")), pixels)
 
 
 def test_red_takes_and_blue_adds():

@@ -136,7 +136,7 @@ class FalseAlarms(RootModel[Annotated[dict[str, FalseAlarm], Field(min_length=1)
 
 
 class Example(settings.Section):
-    """One entry of section examples, a key of runs or object_runs: a network of images, whose answers are shown."""
+    """One entry of section examples, a key of any list of runs: a network of images, whose answers are shown."""
 
     section: str
     """What it is asked: tasks.<name> or objects.<name>."""

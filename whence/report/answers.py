@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from whence import runs
 from whence.base import settings
 from whence.report import charts
 from whence.report.charts import Axis, Line
@@ -40,7 +41,7 @@ def task(files: Files, name: str) -> Part:
         "learning": learning(files.table("training", task=name), places),
         "confusion": _confusion(files.table("confusion", task=name), places),
         "significance": _significance(files.table("significance", task=name), places),
-        "examples": examples(files, f"tasks.{name}"),
+        "examples": examples(files, runs.of_task(name)),
     }
 
 
@@ -160,7 +161,7 @@ def objects(files: Files) -> Part:
         "by_category": _by_category(files.table("objects_table")),
         "runs": list(places.items()),
         "learning": learning(files.table("training", task="objects"), places),
-        "examples": examples(files, "objects."),
+        "examples": examples(files, runs.of_objects()),
     }
 
 

@@ -1,5 +1,6 @@
 """What the report shows of a network's answers, image by image: what is covered, and what the spectrum says."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from whence.report.files import Files, address
 Part = dict[str, Any]
 
 
-def examples(files: Files, section: str) -> list[Part]:
-    """Return for each network whose section begins so what it got right and wrong, by class."""
-    listed = {key: entry for key, entry in runs.examples().items() if entry.section.startswith(section)}
-    found = []
-    for key, entry in listed.items():
+def examples(files: Files, listed: Mapping[str, runs.Run | runs.ObjectRun]) -> list[Part]:
+    """Return for each network of these what it got right and wrong, by class."""
+    names, found = runs.shown(listed), []
+    for key, entry in runs.examples().items():
+        if key not in listed:
+            continue
         table, spectra = files.table("examples", run=key), files.table("spectra", run=key)
         pixels = np.load(files.path("pixels", run=key))
         shown = [_example(row, pixels[k], spectra) for k, (_, row) in enumerate(table.iterrows())]
@@ -27,7 +29,7 @@ def examples(files: Files, section: str) -> list[Part]:
             for name in spectra["class"].unique()
             if (mine := [e for e in shown if e["actual"] == name])
         ]
-        found.append({"run": key, "dataset": entry.dataset, "classes": classes, "spectrum": _said(table)})
+        found.append({"run": names[key], "dataset": entry.dataset, "classes": classes, "spectrum": _said(table)})
     return found
 
 

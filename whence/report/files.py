@@ -56,7 +56,7 @@ class Files:
 
     def picture(self, name: str, **places: str) -> str:
         """Return a PNG as an address that holds all of it."""
-        return _address(self.path(name, **places).read_bytes())
+        return _address(self.path(name, **places).read_bytes(), "png")
 
 
 def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -68,11 +68,11 @@ def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def address(image: NDArray[np.uint8]) -> str:
-    """Return an image (H, W, 3) as a PNG address."""
+    """Return an image (H, W, 3) as an address that holds all of it, without loss."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
-    return _address(buffer.getvalue())
+    Image.fromarray(image).save(buffer, format="WebP", lossless=True, method=6)
+    return _address(buffer.getvalue(), "webp")
 
 
-def _address(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _address(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

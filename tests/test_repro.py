@@ -1,0 +1,178 @@
+"""Stages side by side: small repositories whose commands tell when, where and beside what they ran."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import yaml
+from repositories import AUTHOR, QUIET, ROOT, commit, run
+
+SIDE_BY_SIDE = """
+    stages:
+      left:
+        cmd: touch left.there; {wait}; printenv CUDA_VISIBLE_DEVICES > left.txt
+        outs: [left.txt]
+      right:
+        cmd: touch right.there; {wait}; printenv CUDA_VISIBLE_DEVICES > right.txt
+        outs: [right.txt]
+      both:
+        cmd: cat left.txt right.txt > both.txt
+        deps: [left.txt, right.txt]
+        outs: [{{both.txt: {{cache: false}}}}]
+"""
+WAIT = "for k in $(seq 100); do [ -e left.there ] && [ -e right.there ] && break; sleep .1; done; [ $k -lt 100 ]"
+"""Ends well if both stages are seen to run within ten seconds."""
+
+
+@pytest.fixture
+def repository(tmp_path):
+    run(tmp_path, "git", "init", "-q", "-b", "main")
+    run(tmp_path, "dvc", "init", "-q")
+    commit(tmp_path, "empty")
+    return tmp_path
+
+
+def write(folder, pipeline):
+    (folder / "dvc.yaml").write_text(textwrap.dedent(pipeline))
+
+
+def repro(folder, jobs=2, code=0, **environment):
+    return run(folder, sys.executable, "-m", "scripts.repro", str(jobs), code=code, PYTHONPATH=str(ROOT), **environment)
+
+
+def begin(folder, jobs):
+    environment = os.environ | QUIET | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "scripts.repro", str(jobs)]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def wait_for(path):
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never came")
+
+
+def locked(folder):
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+
+
+def test_independent_stages_run_at_once_and_what_needs_them_afterwards(repository):
+    write(repository, SIDE_BY_SIDE.format(wait=WAIT))
+    told = repro(repository, CUDA_VISIBLE_DEVICES="4,7")
+    assert sorted((repository / "both.txt").read_text().split()) == ["4", "7"]  # a GPU for each slot
+    assert told.index("Running stage 'right'") < told.index("Running stage 'both'")
+    assert list(locked(repository)) == ["left", "right", "both"]
+    (repository / "dvc.lock").rename(repository / "first.lock")
+    run(repository, "dvc", "commit", "-f")
+    assert (repository / "dvc.lock").read_bytes() == (repository / "first.lock").read_bytes()
+    assert "Data and pipelines are up to date." in run(repository, "dvc", "repro")
+    told = repro(repository)
+    assert "Running" not in told
+    assert told.endswith("Data and pipelines are up to date.\n")
+
+
+def test_one_slot_runs_one_at_a_time_and_leaves_the_gpus_alone(repository):
+    alone = "[ $(ls *.there | wc -l) = 1 ] && rm *.there"
+    write(repository, SIDE_BY_SIDE.format(wait=alone))
+    repro(repository, jobs=1, CUDA_VISIBLE_DEVICES="4,7")
+    assert (repository / "both.txt").read_text() == "4,7\n4,7\n"
+
+
+def test_lines_of_several_slots_say_whose_they_are(repository):
+    write(repository, "stages:\n  a: {cmd: 'echo one; echo two >&2'}\n")
+    assert "\na | one\na | two\n" in repro(repository)
+    assert "\none\ntwo\n" in repro(repository, jobs=1)
+
+
+def test_what_was_run_before_comes_from_the_cache(repository):
+    write(repository, "stages:\n  a: {cmd: 'cat in > a; echo >> ran', deps: [in], outs: [a]}\n")
+    for content in ("1", "2", "1"):
+        (repository / "in").write_text(content)
+        told = repro(repository)
+        assert (repository / "a").read_text() == content
+    assert (repository / "ran").read_text() == "\n\n"
+    assert "Stage 'a' is cached - skipping run, checking out outputs" in told
+
+
+def test_a_failure_is_told_and_what_ran_beside_it_is_kept(repository):
+    pipeline = """
+        stages:
+          bad: {cmd: 'touch bad.there; exit 3', outs: [bad]}
+          good: {cmd: 'while [ ! -e bad.there ]; do sleep .1; done; sleep .3; touch good', outs: [good]}
+          next: {cmd: cp good next, deps: [good], outs: [next]}
+          none: {cmd: cp bad none, deps: [bad], outs: [none]}
+    """
+    write(repository, pipeline)
+    told = repro(repository, code=1)
+    assert told.endswith("error: failed to reproduce 'bad': exit status 3\n")
+    assert list(locked(repository)) == ["good"]
+    write(repository, pipeline.replace("exit 3", "touch bad"))
+    told = repro(repository)
+    assert "Stage 'good' didn't change, skipping" in told
+    assert list(locked(repository)) == ["good", "bad", "next", "none"]  # as `dvc repro` would go on
+
+
+def test_an_output_that_is_not_written_is_a_failure(repository):
+    write(repository, "stages:\n  a: {cmd: 'true', outs: [a]}\n")
+    assert "error: failed to reproduce 'a': output 'a' does not exist" in repro(repository, code=1)
+    assert not (repository / "dvc.lock").exists()
+
+
+def test_a_pipeline_that_is_none_is_told(repository):
+    write(repository, "stages:\n  a: {deps: [b]}\n")
+    assert "error: " in repro(repository, code=1)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_stops_its_commands_and_keeps_what_ended(repository, sent):
+    pipeline = """
+        stages:
+          first: {cmd: touch first, outs: [first]}
+          long: {cmd: 'echo $$ > pid; touch started; exec sleep 600', deps: [first], outs: [long]}
+    """
+    write(repository, pipeline)
+    process = begin(repository, 2)
+    wait_for(repository / "started")
+    process.send_signal(sent)
+    told = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[sent], told
+    assert list(locked(repository)) == ["first"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((repository / "pid").read_text()), 0)
+    assert "Stage 'first' didn't change, skipping" in run(repository, "dvc", "repro", "first")
+
+
+def test_others_may_ask_meanwhile_and_not_write_the_same(repository):
+    """DVC is free while commands run; a second run of the same stage is refused by name."""
+    again = f"PYTHONPATH={ROOT} {sys.executable} -m scripts.repro 1 > second 2>&1"
+    write(repository, f"stages:\n  a: {{cmd: 'dvc status --quiet; {again}; echo $? >> second; touch a', outs: [a]}}\n")
+    repro(repository)
+    told = (repository / "second").read_text()
+    assert "'a' is busy" in told.replace(f"{repository}/", "")
+    assert told.endswith("\n1\n")
+
+
+def test_the_lock_file_is_that_of_dvc(repository):
+    """The same pipeline by `dvc repro`: parameters, folders, uncached files and metrics, byte for byte."""
+    (repository / "params.yaml").write_text("a: {b: 1}\n")
+    pipeline = """
+        stages:
+          folder: {cmd: 'mkdir f; echo 1 > f/1; echo 2 > f/2', params: [a.b], outs: [f]}
+          many: {foreach: [x, y], do: {cmd: 'ls f > ${item}', deps: [f], outs: [{'${item}': {cache: false}}]}}
+          sum: {cmd: "echo '{}' > m.json", deps: [x, y], metrics: [{m.json: {cache: false}}]}
+    """
+    write(repository, pipeline)
+    run(repository, "git", "add", "-A")
+    run(repository, "git", *AUTHOR, "commit", "-qm", "pipeline")
+    repro(repository)
+    ours, ignored = (repository / "dvc.lock").read_bytes(), (repository / ".gitignore").read_text()
+    run(repository, "git", "clean", "-qdfx", "-e", ".dvc")
+    run(repository, "dvc", "repro", "--no-run-cache")
+    assert (repository / "dvc.lock").read_bytes() == ours
+    assert (repository / ".gitignore").read_text() == ignored
