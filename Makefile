@@ -1,7 +1,7 @@
 # Set-up happens by itself: every target makes .venv from requirements.txt when it is missing or older than that file.
 # With uv installed it takes seconds, with venv and pip about two minutes.
 .DEFAULT_GOAL := help
-.PHONY: help repro experiments predict test check bench requirements clean
+.PHONY: help repro experiments own predict test check bench requirements clean
 PYTHON ?= python3
 JOBS ?= 1
 READY := .venv/.ready
@@ -16,6 +16,12 @@ repro: $(READY)  ## rebuild whatever changed, as dvc repro does; JOBS=2 runs ind
 
 experiments: $(READY)  ## what the experiments changed and what came of it: dvc exp show, without what is the same in all
 	dvc exp show --no-pager --only-changed --hide-queued --drop '.*/|Created|State|Executor'
+
+own: $(READY)  ## ask about your own images: NAME=pets IMAGES=folder-or-archive, with a folder for each of two classes
+	@if [ -z "$$NAME" ] || [ -z "$$IMAGES" ]; then \
+		echo "error: give the images a name, and say where they are: make own NAME=pets IMAGES=photos" >&2; exit 1; \
+	fi
+	@python -m scripts.own "$$NAME" "$$IMAGES" $${PIXELS:+--pixels "$$PIXELS"}
 
 predict: $(READY)  ## ask a run about your images: RUN=fake-small IMAGES=folder-or-file, and OUT=answers.csv or .jsonl
 	@if [ -z "$$RUN" ] || [ -z "$$IMAGES" ]; then \

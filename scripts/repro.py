@@ -54,9 +54,12 @@ class Command:
         print(f"Running stage '{name}':\n> {stage.cmd}", flush=True)
         granted, pipes = {}, {}
         if slots > 1:
+            granted["OMP_WAIT_POLICY"] = os.environ.get(
+                "OMP_WAIT_POLICY", "passive"
+            )  # who waits leaves the core to others
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
             if found := gpus():
-                granted = {"CUDA_VISIBLE_DEVICES": found[slot % len(found)]}
+                granted["CUDA_VISIBLE_DEVICES"] = found[slot % len(found)]
         self.process = subprocess.Popen(stage.cmd, **prepare_kwargs(stage, granted) | {"shell": True} | pipes)
 
     def follow(self, ended: "queue.SimpleQueue[Command]") -> None:

@@ -27,7 +27,7 @@ Edit = tuple[int, int, str]
 
 def main(study: Annotated[Path, typer.Argument()] = Path("study.yaml")) -> None:
     """Change params.yaml by what a file says."""
-    (text, params), (wanted, named) = _composed(settings.PARAMS), _composed(study)
+    (text, params), (wanted, named) = composed(settings.PARAMS), composed(study)
     for start, stop, new in sorted(edits(params, named, wanted, study), reverse=True):
         text = text[:start] + new + _aligned(text[stop:], len(new) - (stop - start))
     with replacing(settings.PARAMS) as partial:
@@ -35,7 +35,7 @@ def main(study: Annotated[Path, typer.Argument()] = Path("study.yaml")) -> None:
         settings.read(partial)  # nothing is changed where what came of it is no YAML, an anchor being gone
 
 
-def _composed(path: Path) -> tuple[str, Any]:
+def composed(path: Path) -> tuple[str, Any]:
     """Return a file's text, and the mapping of nodes that it is."""
     settings.read(path)  # refuses what is no mapping, and repeated keys
     text = path.read_text(encoding="utf-8")
@@ -59,14 +59,14 @@ def edits(
         if key.value not in LISTS and isinstance(value, yaml.MappingNode) and isinstance(old, yaml.MappingNode):
             yield from edits(old, value, text, study, here)
         else:
-            yield place.end_mark.index, _end(old), text[key.end_mark.index : _end(value)]
+            yield place.end_mark.index, end(old), text[key.end_mark.index : end(value)]
 
 
-def _end(node: yaml.Node) -> int:
+def end(node: yaml.Node) -> int:
     """Return where the text of a node ends: PyYAML puts the end of a block behind the comments that follow it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
-        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+        return end(last[1] if isinstance(node, yaml.MappingNode) else last)
     return node.end_mark.index
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-REPORT, PLOTS = Path("plots/report.html"), Path("plots")
+REPORT, PLOTS = Path("plots/report.html"), Path("plots/tasks")
 
 
 def best(path: Path, metric: str, objects: dict[str, Any]) -> tuple[str, float, float, float]:
@@ -28,8 +28,14 @@ def main() -> None:
     with Path("params.yaml").open(encoding="utf-8") as handle:
         params = yaml.safe_load(handle)
     figures = {task: (PLOTS / task / "leaderboard.csv", "official_roc_auc", "ROC AUC") for task in params["tasks"]}
+    figures |= {name: (PLOTS / name / "leaderboard.csv", "official_accuracy", "accuracy") for name in params["classes"]}
     figures["objects"] = (PLOTS / "objects" / "cross.csv", "accuracy", "accuracy")
-    drawn = " (images drawn by the project itself: no result about the world)" if params["source"] == "sample" else ""
+    asked = params["tasks"] | params["classes"]
+    own = [name for name, about in asked.items() if about["dataset"] in params["folders"]]
+    but = f", but for {', '.join(own)}" if own else ""
+    drawn = (
+        f" (images drawn by the project itself{but}: no result about the world)" if params["source"] == "sample" else ""
+    )
     print(f"\nBest runs on test rows{drawn}:")
     for task, (path, metric, said) in figures.items():
         if path.exists():

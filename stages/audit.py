@@ -1,5 +1,6 @@
 """Look for what is wrong with a dataset: copies within and across splits and domains, placeholders, uneven coding."""
 
+import hashlib
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,14 @@ from whence.table import rows, tables
 ABOUT = ("path", "official_split", "domain", "category")
 ACROSS = 6
 """Pairs side by side in the gallery."""
+UNEVEN = 0.1
+"""By how much more than by chance the codings may tell the domains before a warning."""
 Rows = NDArray[np.int64]
 
 
 def main(
     dataset: str,
+    reader: str,
     source: Path,
     images: Path,
     labels: Path,
@@ -35,14 +39,17 @@ def main(
     figures: Path,
     gallery: Path,
 ) -> None:
-    """Read the archive `source`, `images` (.npy) and `labels` (csv); write four tables (csv), counts (json), a picture.
+    """Read `source` (archive or folder), `images` (.npy), `labels` (csv); write four tables, counts (json), a picture.
 
+    `reader` is the module of whence/datasets that knows the names of its files.
     `pairs` holds exact and near-duplicates, of these one for all copies of an image; `codings` counts files.
     """
     section = settings.load("audit", audit.Settings)
     table, array = rows.read(labels), arrays.read(images)
     rows.check_aligned(table, array, images)
-    coded, contents = _codings(dataset, source, table)
+    coded, contents = _codings(reader, source, table)
+    classes = table.domain if len(np.unique(table.domain)) > 1 else table.category
+    told = audit.told(coded, classes)
     exact = audit.copies(table.group)
     near = similar.near_duplicates(array, np.unique(table.group), section)
     blank = audit.placeholders(array, section)
@@ -51,11 +58,15 @@ def main(
     named = {"row": blank} | {name: getattr(table, name)[blank] for name in ABOUT}
     tables.write_csv(placeholders, named | {"colours": distinct, "share": share.round(metrics.DECIMALS)})
     _write_colours(colours, table, array)
-    tables.write_frame(codings, coded)
+    _write_codings(codings, table, coded)
     counted = {
         "images": len(array),
+        "rows": _rows(table),
+        "labels": hashlib.sha256(labels.read_bytes()).hexdigest()[:16],
         "placeholders": len(blank),
-        "codings": coded[list(audit.Coding._fields)].drop_duplicates().shape[0],
+        "codings": len(set(coded)),
+        "told_by_coding": round(told, metrics.DECIMALS),
+        "uneven": told > 1 / len(np.unique(classes)) + UNEVEN,
         "exact": _counts(table, exact) | {"same_file": int((contents[exact[:, 0]] == contents[exact[:, 1]]).sum())},
         "near": _counts(table, near.pair),
     }
@@ -63,27 +74,41 @@ def main(
     pictures.save(_gallery(dataset, table, array, near, blank, section.shown), gallery)
     both = f"{len(exact):,} exact and {len(near.pair):,} near-duplicate pairs"
     print(f"{len(array):,} images: {both}, {len(blank):,} placeholders, {counted['codings']} ways of coding")
+    if counted["uneven"]:
+        what = "format, size and quality of the files alone tell the classes apart"
+        print(f"warning: {what} (balanced accuracy {told:.2f}): a model may learn from what they leave in the pixels")
 
 
-def _codings(dataset: str, source: Path, table: rows.Labels) -> tuple[pd.DataFrame, tables.Strings]:
-    """Return how many files of each domain are coded in which way, and the digest of every row's file."""
-    module = importlib.import_module(f"whence.datasets.{dataset}")
+def _codings(reader: str, source: Path, table: rows.Labels) -> tuple[list[audit.Coding], tables.Strings]:
+    """Return how the file of every row is coded, and its digest; your own files without a row do not count."""
+    module = importlib.import_module(f"whence.datasets.{reader}")
     place = {path: row for row, path in enumerate(table.path.tolist())}
 
     def files() -> Iterator[tuple[int, bytes]]:
-        with tqdm(total=source.stat().st_size, unit="B", unit_scale=True, desc=str(source), disable=None) as bar:
+        with tqdm(total=archive.size(source), unit="B", unit_scale=True, desc=str(source), disable=None) as bar:
             for name, content in archive.members(source, bar.update):
                 parsed = module.parse(name)
                 if parsed is not None:
                     row = place.get(module.path(parsed))
-                    if row is None:
+                    if row is not None:
+                        yield row, content
+                    elif reader != "folder":
                         raise InputError(f"{source}: holds {name}, the labels do not; run dvc repro to make them again")
-                    yield row, content
 
-    coded, contents = audit.codings(files(), len(table.path))
+    return audit.codings(files(), len(table.path))
+
+
+def _write_codings(path: Path, table: rows.Labels, coded: list[audit.Coding]) -> None:
+    """Write how many files of each domain are coded in which way."""
     frame = pd.DataFrame.from_records(coded, columns=audit.Coding._fields)
     frame.insert(0, "domain", table.domain)
-    return frame.groupby(list(frame)).size().rename("files").reset_index(), contents
+    tables.write_frame(path, frame.groupby(list(frame)).size().rename("files").reset_index())
+
+
+def _rows(table: rows.Labels) -> dict[str, dict[str, int]]:
+    """Return the number of rows of each split and domain."""
+    found = pd.crosstab(table.split, table.domain)
+    return {str(split): {str(domain): int(n) for domain, n in line.items()} for split, line in found.iterrows()}
 
 
 def _write_pairs(path: Path, table: rows.Labels, exact: Rows, near: similar.Near) -> None:
@@ -137,7 +162,7 @@ def _gallery(
     figure, grid = plt.subplots(lines, ACROSS, figsize=(13, 0.7 + 1.25 * lines), layout="constrained", squeeze=False)
     shown = f"the {len(best)} with the most alike detail of {len(near.pair):,}" if len(best) else "none found"
     last = f"last row: placeholders, {len(blank):,} in all" if len(blank) else "no placeholder"
-    figure.suptitle(f"{dataset} ({runs.source()}): near-duplicates, {shown}; {last}")
+    figure.suptitle(f"{dataset} ({runs.source(dataset)}): near-duplicates, {shown}; {last}")
     for axes in grid.flat:
         axes.axis("off")
     gap = np.full((array.shape[1], 2, 3), 255, np.uint8)

@@ -121,7 +121,7 @@ def _epochs(training: pd.DataFrame) -> float:
 
 def _title(task: str, question: Task, board: pd.DataFrame) -> str:
     rows = f"{board['official_n'].iat[0]:,} test rows, {board['clean_n'].iat[0]:,} of them clean"
-    return f"{task}: {question.question}\n{question.dataset} ({runs.source()}), {rows}"
+    return f"{task}: {question.question}\n{question.dataset} ({runs.source(question.dataset)}), {rows}"
 
 
 def _curves(title: str, question: Task, gathered: dict[str, Any], board: pd.DataFrame) -> Any:

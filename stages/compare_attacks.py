@@ -39,7 +39,7 @@ def _curves(gathered: pd.DataFrame) -> Any:
         **{"figsize": (13, 1.3 + 2.4 * len(questions)), "sharex": True, "sharey": True, "layout": "constrained"},
         squeeze=False,
     )
-    figure.suptitle(f"Accuracy on attacked test images ({runs.source()})")
+    figure.suptitle(f"Accuracy on attacked test images ({runs.sources(runs.attacked())})")
     look = pictures.styles(gathered["run"].unique())
     for line, question in zip(grid, questions, strict=True):
         some = gathered[gathered["task"] == question]

@@ -40,7 +40,7 @@ def _curves(gathered: pd.DataFrame, metric: str, label: str) -> Any:
         **{"figsize": (13, 1 + 2.3 * lines * len(questions)), "sharex": True, "sharey": "row", "layout": "constrained"},
         squeeze=False,
     )
-    figure.suptitle(f"{label} on corrupted test images ({runs.source()}), by severity; 0 is clean")
+    figure.suptitle(f"{label} on corrupted test images ({runs.sources(runs.corrupted())}), by severity; 0 is clean")
     look = pictures.styles(gathered["run"].unique())
     for k, question in enumerate(questions):
         some = gathered[gathered["task"] == question]

@@ -29,7 +29,8 @@ def main(coordinates: Path, figures: Path, summary: Path, panel: Path, folder: P
     tables.write_frame(summary, table)
     pictures.save(_panel(shown, points, table), panel)
     for key in listed:
-        where = f"{listed[key].dataset} ({runs.source()}); right or wrong: {listed[key].run}, not asked about train"
+        entry = listed[key]
+        where = f"{entry.dataset} ({runs.source(entry.dataset)}); right or wrong: {entry.run}, not asked about train"
         title = f"t-SNE of {shown[key]}\n{where}"
         for dimensions, end in ((2, "2d"), (3, "3d")):
             path = (folder / f"{key}-{end}").with_suffix(panel.suffix)
@@ -46,7 +47,7 @@ def _panel(shown: dict[str, str], points: dict[str, pd.DataFrame], table: pd.Dat
     """Draw all maps in a row by domain, and in another by category, with the accuracy of neighbours below."""
     count = len(points)
     figure, grid = plt.subplots(2, count, figsize=(max(8, 3.4 * count), 7.4), layout="constrained", squeeze=False)
-    figure.suptitle(f"t-SNE, all splits together ({runs.source()})")
+    figure.suptitle(f"t-SNE, all splits together ({runs.sources(runs.maps())})")
     for row, by in zip(grid, ("domain", "category"), strict=True):
         for k, (axes, (key, part)) in enumerate(zip(row, points.items(), strict=True)):
             pictures.draw_map(axes, part, by, _names(part, by), 2)

@@ -74,7 +74,9 @@ def _picture(board: pd.DataFrame, merged: Mapping[tuple[str, str], pd.DataFrame]
     ratios = {"height_ratios": heights, "width_ratios": [3, 1, 1]}
     how: dict[str, Any] = {"figsize": (12, 2.2 + sum(heights)), "layout": "constrained", "gridspec_kw": ratios}
     figure, grid = plt.subplots(len(parts), 3, sharex="col", squeeze=False, **how)
-    figure.suptitle(f"Test rows that a run gets wrong, in the space of several features ({runs.source()})")
+    figure.suptitle(
+        f"Test rows that a run gets wrong, in the space of several features ({runs.sources(runs.mistakes())})"
+    )
     for row, (group, part) in zip(grid, parts.items(), strict=True):
         row[0].set_title(_title(group, part, merged[group]), loc="left")
         _draw_boxes(row[0], part)

@@ -1,4 +1,4 @@
-"""Open the test splits of every domain for a model of the ten categories, whichever domain it was trained on."""
+"""Open the test splits of every domain for a model of several categories, whichever domain it was trained on."""
 
 import importlib
 from collections.abc import Iterable, Sequence
@@ -55,10 +55,6 @@ def main(
     train_on: str,
     kind: str,
     classifier: str,
-    cinic10_labels: Path,
-    cinic10_images: Path,
-    cifake_labels: Path,
-    cifake_images: Path,
     weights: Path,
     card: Path,
     scores: Path,
@@ -66,10 +62,12 @@ def main(
     full: Path,
     confusion: Path,
     calibrated: Path,
+    data: list[str],
 ) -> None:
-    """Score valid and test rows of both datasets; write predictions and confusion (csv), metrics by domain (json).
+    """Score valid and test rows of datasets; write predictions and confusion (csv), metrics by domain (json).
 
-    `calibrated` (json) holds the temperature of each member, from the valid rows that training chose by.
+    `calibrated` (json) holds the temperature of each member, from the valid rows that training chose by. `data` has
+    three parts for each dataset that is asked: its name, the path of its labels (csv), the path of its images (.npy).
     """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module(f"whence.estimators.{kind}.estimator")
@@ -78,10 +76,10 @@ def main(
     model = estimator.Estimator.load(entry, weights, card)
     names: list[str] = model.classes_.tolist()
     answers = []
-    files = ((cinic10_labels, cinic10_images), (cifake_labels, cifake_images))
-    known = {dataset: rows.read(labels) for dataset, (labels, _) in zip(DATASETS, files, strict=True)}
-    for (dataset, table), (labels, images) in zip(known.items(), files, strict=True):
-        array = arrays.read(images)
+    files = {data[k]: (Path(data[k + 1]), Path(data[k + 2])) for k in range(0, len(data), 3)}
+    known = {dataset: rows.read(labels) for dataset, (labels, _) in files.items()}
+    for dataset, (labels, images) in files.items():
+        table, array = known[dataset], arrays.read(images)
         rows.check_aligned(table, array, images)
         _check_known(table.category, names, card, labels)
         quality = None if dataset == asked.dataset else cross.jpeg_quality.get(asked.dataset)

@@ -96,7 +96,8 @@ def main(
     arrays.write_blocks(pixels, [np.concatenate([array[row], covered[..., None]], axis=3).astype(np.float16)])
     _write_spectra(spectra, names, rings, known)
     drawn = " (random weights)" if runs.random_weights() & {*picture.stem.split("-")} else ""
-    _draw(picture, array[row], covered, lines, show.per_class, f"{picture.stem}{drawn}")
+    title = f"{picture.stem}{drawn} ({runs.source(asked.dataset)})"
+    _draw(picture, array[row], covered, lines, show.per_class, title)
     wrong = int((lines["right"] == "no").sum())
     print(f"{wrong} wrong and {len(row) - wrong} right of {len(chosen):,} test rows")
 
@@ -173,9 +174,7 @@ def _draw(
     names = list(dict.fromkeys(lines["actual"]))
     size = (3.8 * most + 0.6, 1.3 * len(names) + 0.9)
     figure, grid = plt.subplots(len(names), 2 * most, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(
-        f"{title} ({runs.source()})\nright: where covering a part takes from the answer (red) or adds to it (blue)"
-    )
+    figure.suptitle(f"{title}\nright: where covering a part takes from the answer (red) or adds to it (blue)")
     for axes in grid.flat:
         axes.axis("off")
     free = {

@@ -170,7 +170,7 @@ def _tell(told: Counter[str], predictor: Predictor, others: int) -> None:
     print(f"{answers}{warned}", file=sys.stderr)
     if others:
         print(f"passed over, without the ending of an image: {others:,}", file=sys.stderr)
-    print(f"model: {predictor.shown} ({runs.source()})", file=sys.stderr)
+    print(f"model: {predictor.shown} ({runs.source(predictor.dataset)})", file=sys.stderr)
 
 
 if __name__ == "__main__":

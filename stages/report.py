@@ -1,6 +1,5 @@
 """One page that shows everything: what a person opens first."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,12 @@ def main(patterns: list[str], target: Path) -> None:
     """Read what other stages wrote, name=path each with places in braces such as {task}; write `target` (html)."""
     files = Files(patterns)
     tasks = [answers.task(files, name) for name in settings.value("tasks") if runs.of_task(name)]
+    questions = [answers.classes(files, name) for name in settings.value("classes")]
     objects = answers.objects(files) if runs.of_objects() else None
     found = {
         "tasks": tasks,
         "objects": objects,
+        "questions": questions,
         "controls": trust.controls(files),
         "alarms": trust.alarms(files),
         "corruptions": trust.by_severity(files),
@@ -38,8 +39,8 @@ def main(patterns: list[str], target: Path) -> None:
         "searches": trust.searches(files),
         "audits": trust.audits(files),
     }
-    named = {part["name"]: part["name"] for part in tasks} | ({"objects": "objects"} if objects else {})
-    page = _page(found | {"parts": list((named | OTHERS).items())}, files)
+    named = {part["name"]: part["name"] for part in tasks + questions} | ({"objects": "objects"} if objects else {})
+    page = _page(found | {"parts": list((named | OTHERS).items())})
     if len(page) > LARGEST:
         found_ = f"{len(page) / 2**20:.0f} MiB, more than {LARGEST / 2**20:.0f}"
         raise InputError(f"{target}: would be {found_}; show fewer rows in tsne.rows or fewer runs under examples")
@@ -48,7 +49,7 @@ def main(patterns: list[str], target: Path) -> None:
     print(f"{target}: {len(page) / 2**20:.1f} MiB")
 
 
-def _page(found: dict[str, Any], files: Files) -> bytes:
+def _page(found: dict[str, Any]) -> bytes:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -56,10 +57,6 @@ def _page(found: dict[str, Any], files: Files) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    digests = [
-        (dataset, hashlib.sha256(files.path("labels", dataset=dataset).read_bytes()).hexdigest()[:16])
-        for dataset in settings.value("datasets")
-    ]
     css, js = (Markup((FOLDER / f"page.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
     about = {
         "source": runs.source(),
@@ -67,7 +64,8 @@ def _page(found: dict[str, Any], files: Files) -> bytes:
         "confidence": settings.value("evaluate.metrics.confidence"),
         "per_class": settings.value("show.per_class"),
         "dashes": charts.DASHES,
-        "digests": digests,
+        "own": [part["dataset"] for part in found["audits"] if runs.own(part["dataset"])],
+        "digests": [(part["dataset"], part["figures"]["labels"]) for part in found["audits"]],
         "params": settings.PARAMS.read_text(encoding="utf-8"),
         "css": css,
         "js": js,

@@ -18,6 +18,19 @@ QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_S
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 
 
+def _plots():
+    """Return what dvc.yaml draws, a file or folder each with what it is drawn by, those of each task too."""
+    pipeline, params = (yaml.safe_load((ROOT / f"{name}.yaml").read_text()) for name in ("dvc", "params"))
+    found = list(pipeline["plots"])
+    for key, task in params["tasks"].items():
+        text = yaml.dump(pipeline["stages"]["compare"]["do"]["plots"], width=1000)
+        found += yaml.safe_load(text.replace("${key}", key).replace("${item.question}", task["question"]))
+    return [{name: {k: v for k, v in plot.items() if k != "cache"}} for one in found for name, plot in one.items()]
+
+
+PLOTS = _plots()
+
+
 def run(folder, *command, code=0, **environment):
     """Run a command in a folder; return what it printed."""
     done = subprocess.run(

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whence import archive
-from whence.archive import members, write
+from whence.archive import members, size, write
 from whence.base.errors import InputError
 
 FILES = [("train/cat/1.png", bytes(range(256)) * 5), ("b/empty", b""), ("a/z.png", b"z" * 512), ("README.md", b"hello")]
@@ -227,10 +227,47 @@ def test_what_is_no_archive_is_refused(tmp_path, content, what):
     assert "expected a .zip, .tar, .tar.gz or .tar.xz archive, told apart by content" in message
 
 
-def test_a_path_that_does_not_exist_and_a_folder_are_refused(tmp_path):
-    for path, why in ((tmp_path / "missing.zip", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(InputError, match=rf"{path}: cannot be read \({why}.*expected a \.zip"):
-            list(members(path))
+def test_a_path_that_does_not_exist_is_refused(tmp_path):
+    path = tmp_path / "missing.zip"
+    with pytest.raises(InputError, match=rf"{path}: cannot be read \(No such file.*expected a \.zip"):
+        list(members(path))
+    assert size(path) == 0
+
+
+class TestFolder:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for name in ("b/2.txt", "b/1.txt", "a.txt", ".hidden", ".git/x", "b/ä ö.txt"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(name)
+        return tmp_path
+
+    def test_its_files_are_the_members_in_order(self, folder):
+        told = []
+        found = list(members(folder, told.append))
+        assert [name for name, _ in found] == ["a.txt", "b/1.txt", "b/2.txt", "b/ä ö.txt"]
+        assert all(content.decode() == name for name, content in found)
+        assert sum(told) == size(folder) == sum(len(content) for _, content in found)
+
+    @pytest.mark.parametrize("name", ["new.txt", "a.txt", "b/new.txt"])
+    def test_one_that_changes_while_it_is_read_is_refused(self, folder, name):
+        reading = members(folder)
+        next(reading)
+        (folder / name).write_text("another text, of another length")
+        with pytest.raises(InputError, match=f"{folder}: changed while it was read; wait"):
+            list(reading)
+
+    def test_a_file_that_vanishes_is_told(self, folder):
+        reading = members(folder)
+        next(reading)
+        (folder / "b/2.txt").unlink()
+        with pytest.raises(InputError, match=r"file b/2\.txt: No such file or directory; take it out"):
+            list(reading)
+
+    def test_a_file_that_is_too_large_is_refused(self, folder, monkeypatch):
+        monkeypatch.setattr(archive, "MEMBER_BYTES", 5)
+        with pytest.raises(InputError, match=r"file b/1\.txt holds 7 bytes, over the limit of 5; take it out"):
+            list(members(folder))
 
 
 def test_compressed_files_that_hold_no_tar_are_refused(tmp_path):

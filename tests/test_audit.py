@@ -76,19 +76,33 @@ class TestCoding:
     @pytest.mark.parametrize(("sampling", "name"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0")])
     def test_jpeg(self, quality, sampling, name):
         content = encoded("JPEG", quality=quality, subsampling=sampling)
-        assert audit.coding(content) == ("JPEG", "RGB", str(quality), name)
+        assert audit.coding(content) == ("JPEG", "RGB", "16×16", str(quality), name)
 
     def test_grey_and_png(self):
-        assert audit.coding(encoded("JPEG", "L", quality=60)) == ("JPEG", "L", "60", "")
-        assert audit.coding(encoded("PNG", "P")) == ("PNG", "P", "", "")
+        assert audit.coding(encoded("JPEG", "L", quality=60)) == ("JPEG", "L", "16×16", "60", "")
+        assert audit.coding(encoded("PNG", "P")) == ("PNG", "P", "16×16", "", "")
 
     def test_tables_of_another_encoder(self):
         assert audit.coding(encoded("JPEG", qtables=[[9] * 64, [11] * 64])).quality == "own"
 
-    @pytest.mark.parametrize("content", [b"", b"GIF89a", encoded("JPEG")[:20], encoded("GIF", "P")])
+    @pytest.mark.parametrize("content", [b"", b"GIF89a", encoded("JPEG")[:20]])
     def test_no_image(self, content):
-        with pytest.raises(InputError, match="no PNG or JPEG"):
+        with pytest.raises(InputError, match="holds a file that is no image"):
             audit.coding(content)
+
+    def test_other_formats(self):
+        assert audit.coding(encoded("WEBP", lossless=True)) == ("WEBP", "RGB", "16×16", "", "")
+        assert audit.coding(encoded("GIF", "P")) == ("GIF", "P", "16×16", "", "")
+
+    @pytest.mark.parametrize("other", [{"format": "PNG"}, {"size": "48×32"}, {"quality": "90"}, {"mode": "L"}])
+    def test_what_differs_between_the_domains_tells_them_apart(self, other):
+        one = audit.Coding("JPEG", "RGB", "32×32", "75", "4:2:0")
+        domain = np.repeat(["a", "b"], 40)
+        assert audit.told([one] * 80, domain) == 0.5
+        assert audit.told([one] * 40 + [one._replace(**other)] * 40, domain) == 1
+        mixed = [one, one._replace(**other)] * 40
+        assert audit.told(mixed, domain) < 0.65
+        assert audit.told([one, one._replace(**other)], np.array(["a", "b"])) == 0.5  # too few to say
 
     def test_a_row_without_a_file(self):
         with pytest.raises(InputError, match="row 1 of the labels has no file"):
@@ -114,7 +128,7 @@ def audited(tmp_path, monkeypatch):
         archive.write(Path("archive"), module.CONTAINER, files.items())
         pack(Path("archive"), module.SUFFIX, module.PIXELS, Settings(modes=["RGB"]), Path("images.npy"), Path("index"))
         stages.label.main(name, Path("index"), Path("labels"))
-        stages.audit.main(name, *(Path(part) for part in ("archive", "images.npy", "labels", *NAMES)))
+        stages.audit.main(name, name, *(Path(part) for part in ("archive", "images.npy", "labels", *NAMES)))
         figures = json.loads(Path("figures.json").read_text())
         return rows.read(Path("labels")), pd.read_csv("pairs", keep_default_na=False), figures
 
@@ -152,7 +166,15 @@ def test_the_faults_that_are_planted_in_the_sample_of_cinic10_are_found(audited)
 def test_what_the_audit_of_cifake_says_of_files_and_colours(audited):
     table, _, figures = audited("cifake", train=4, test=2)
     assert pd.read_csv("codings", keep_default_na=False).to_dict("records") == [
-        {"domain": d, "format": "JPEG", "mode": "RGB", "quality": 75, "subsampling": "4:2:0", "files": 60}
+        {
+            "domain": d,
+            "format": "JPEG",
+            "mode": "RGB",
+            "size": "32×32",
+            "quality": 75,
+            "subsampling": "4:2:0",
+            "files": 60,
+        }
         for d in ("fake", "real")
     ]
     colours = pd.read_csv("colours")
@@ -164,7 +186,12 @@ def test_what_the_audit_of_cifake_says_of_files_and_colours(audited):
         [ships[..., 0].mean(), ships[..., 2].std()], abs=1e-6
     )
     assert figures["images"] == 120
+    assert figures["rows"] == {
+        split: {d: int(((table.split == split) & (table.domain == d)).sum()) for d in ("fake", "real")}
+        for split in ("test", "train", "valid")
+    }
     assert figures["codings"] == 1
+    assert (figures["told_by_coding"], figures["uneven"]) == (0.5, False)
 
 
 def test_files_that_are_coded_otherwise_are_counted(audited):
@@ -201,5 +228,5 @@ def test_an_archive_that_is_not_that_of_the_labels_is_refused(audited):
     other = cifake.draw(cifake.Sample(train=3, test=1, seed=10))
     archive.write(Path("archive"), cifake.CONTAINER, other)
     with pytest.raises(InputError, match=r"archive: holds train/.*, the labels do not; run dvc repro"):
-        stages.audit.main("cifake", *(Path(part) for part in ("archive", "images.npy", "labels", *NAMES)))
+        stages.audit.main("cifake", "cifake", *(Path(part) for part in ("archive", "images.npy", "labels", *NAMES)))
     assert before == {name: Path(name).read_bytes() for name in NAMES}

@@ -5,6 +5,7 @@ import io
 import struct
 import tracemalloc
 import zlib
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -299,21 +300,23 @@ def test_a_name_of_another_kind_is_refused(name):
 
 # Batches
 
+DECODER = partial(decode, suffix=".png", pixels=SIDE, modes=["RGB"])
+
 
 def test_a_batch_keeps_its_order_and_counts_what_cannot_be_used():
     pictures = [noise(seed=k) for k in range(4)]
     batch = [(f"{k}.png", encoded(picture, "PNG")) for k, picture in enumerate(pictures)]
     batch[1:1] = [("bad.png", b"x"), ("large.png", encoded(noise(side=20), "PNG"))]
-    found = decode_batch(batch, ".png", SIDE, ["RGB"])
+    found = decode_batch(batch, DECODER)
     assert found.rgb == b"".join(picture.tobytes() for picture in pictures)
     assert found.names == ["0.png", "1.png", "2.png", "3.png"]
     assert found.digests == [hashlib.sha256(picture.tobytes()).hexdigest()[:32] for picture in pictures]
     assert found.bad == [
-        "bad.png is not a PNG, it begins with b'x'",
-        "large.png is 20×20 pixels, expected 16×16",
+        ("bad.png", "is not a PNG, it begins with b'x'"),
+        ("large.png", "is 20×20 pixels, expected 16×16"),
     ]
 
 
 def test_a_batch_of_nothing_and_a_batch_of_bad_ones_alone():
-    assert decode_batch([], ".png", SIDE, ["RGB"]) == (b"", [], [], [])
-    assert decode_batch([("x.png", b"")], ".png", SIDE, ["RGB"]) == (b"", [], [], ["x.png is not a PNG, it is empty"])
+    assert decode_batch([], DECODER) == (b"", [], [], [])
+    assert decode_batch([("x.png", b"")], DECODER) == (b"", [], [], [("x.png", "is not a PNG, it is empty")])

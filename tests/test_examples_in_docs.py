@@ -73,4 +73,4 @@ def test_an_example_runs_as_it_stands(title, repository):
         figures = json.loads((repository / f"metrics/{key}.json").read_text())
         assert 0 < figures["balanced_accuracy"] <= 1, key
     for task in new.get("tasks", ()):
-        assert (repository / f"plots/{task}/leaderboard.png").exists()
+        assert (repository / f"plots/tasks/{task}/leaderboard.png").exists()

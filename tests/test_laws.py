@@ -4,12 +4,15 @@ import ast
 import importlib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from dvc.repo import Repo
+from repositories import PLOTS
 
+from scripts import own
 from whence import derive
 from whence.base import settings
 from whence.runs import (
@@ -50,7 +53,32 @@ A stage that trains nothing may name the files that it needs.
 
 @pytest.fixture(scope="module")
 def stages():
+    """Those of this repository, as it stands."""
     with Repo(str(ROOT)) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    """At least one of every family: those of a repository to which somebody's own images were added."""
+    folder = tmp_path_factory.mktemp("families")
+    for name in ("two/cat", "two/dog", "three/cat", "three/dog", "three/cow"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "1.png").touch()
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        own.main("mine", Path("two"), 64)
+        own.main("several", Path("three"), 64)
+    one = (
+        "{train_on: several, dataset: several, kind: network, classifier: transfer, settings: x, weights: mobilenet_v2}"
+    )
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(
+        text.replace("class_transfers: {}", f"class_transfers:\n  several-transfer: {one}")
+    )
+    with Repo.init(str(folder), no_scm=True) as repo:
         return {stage.addressing: stage for stage in repo.index.stages}
 
 
@@ -102,16 +130,16 @@ def code(stage):
     return {dep.def_path for dep in stage.deps if dep.def_path.startswith(("stages/", "whence/"))}
 
 
-def test_deps_are_the_transitive_local_imports(stages):
-    for name, stage in stages.items():
+def test_deps_are_the_transitive_local_imports(families):
+    for name, stage in families.items():
         words = stage.cmd.split()
         script = words[2].replace(".", "/") + ".py"
         assert code(stage) == closure(script, words, code(stage)), name
 
 
-def test_every_stage_script_and_module_is_used(stages):
+def test_every_stage_script_and_module_is_used(families):
     """By the listed runs, or by a command; of the classifiers only some are, and those of the study are used by it."""
-    declared = {str(unit(ROOT / dep).relative_to(ROOT)) for stage in stages.values() for dep in code(stage)}
+    declared = {str(unit(ROOT / dep).relative_to(ROOT)) for stage in families.values() for dep in code(stage)}
     declared |= {f"whence/classifiers/{run['classifier']}.py" for run in all_runs(STUDY)}
     declared |= {name for script in COMMANDS for name in closure(script, ())}
     files = [path for folder in ("stages", "whence") for path in (ROOT / folder).rglob("*.py")]
@@ -152,7 +180,7 @@ def test_each_section_exists_and_fits_its_settings_class():
     for name, section in PARAMS["tune"].items():
         settings.check(section, search.Settings, name)
     for dataset in PARAMS["datasets"]:
-        settings.check(PARAMS["leaks"][dataset], backbones.Leaks, dataset)
+        assert dataset in settings.check(PARAMS["leaks"], backbones.Leaks, "leaks").root
     for name, section in PARAMS["train"].items():
         module = importlib.import_module(f"whence.classifiers.{classifier_of(name)}")
         settings.check(section, module.Settings, name)
@@ -167,7 +195,8 @@ def test_each_section_exists_and_fits_its_settings_class():
 
 @pytest.mark.parametrize(("section", "package"), [("fetch", "datasets"), ("extract", "features")])
 def test_every_entry_module_has_its_section_and_every_section_its_module(section, package):
-    assert {path.stem for path in (ROOT / "whence" / package).glob("*.py")} == set(PARAMS[section])
+    """But for your own images, whose sections are yours."""
+    assert {path.stem for path in (ROOT / "whence" / package).glob("*.py")} - {"folder"} == set(PARAMS[section])
 
 
 def test_every_classifier_has_a_section_of_its_name_and_every_section_its_classifier():
@@ -350,8 +379,8 @@ def test_nothing_is_frozen_persisted_or_always_changed():
     assert not {"frozen", "persist", "always_changed"} & set(all_keys(PIPELINE))
 
 
-def test_every_stage_says_what_it_does(stages):
-    assert all(stage.desc for stage in stages.values())
+def test_every_stage_says_what_it_does(families):
+    assert all(stage.desc for stage in families.values())
 
 
 def test_file_names_appear_only_in_dvc_yaml():
@@ -394,13 +423,13 @@ def test_a_template_is_json_that_dvc_fills_and_some_plot_uses(path):
     assert all(anchor in text for anchor in ANCHORS)
     assert set(re.findall("<DVC_[A-Z_]+>", text)) <= {*ANCHORS, "<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>"}
     assert '"tooltip"' in text
-    assert path.stem in {plot["template"] for entry in PIPELINE["plots"] for plot in entry.values()}
+    assert path.stem in {plot["template"] for entry in PLOTS for plot in entry.values()}
 
 
 def test_every_plot_is_made_by_a_stage_and_has_labelled_axes(stages):
     """A title has every plot of one file; those of a folder are called as their files."""
     made = {out.def_path for stage in stages.values() for out in stage.outs}
-    for name, plot in [pair for entry in PIPELINE["plots"] for pair in entry.items()]:
+    for name, plot in [pair for entry in PLOTS for pair in entry.items()]:
         inside = {path for path in made if path.startswith(f"{name}/")}
         assert name in made or inside, name
         assert ("title" in plot) != bool(inside), name

@@ -38,7 +38,7 @@ PARAMS = {
         )
     },
 }
-DATA = ("cinic10.csv", "cinic10.npy", "cifake.csv", "cifake.npy")
+ASKED = ["cinic10", "cinic10.csv", "cinic10.npy", "cifake", "cifake.csv", "cifake.npy"]
 OUT = ("scores.csv", "headline.json", "full.json", "confusion.csv", "calibration.json")
 
 
@@ -141,7 +141,7 @@ def members(monkeypatch, data):
 
 def evaluate(train_on):
     """Run the stage; return what it wrote."""
-    evaluate_objects.main(train_on, "played", "lenet", *map(Path, (*DATA, "m.safetensors", "m.json", *OUT)))
+    evaluate_objects.main(train_on, "played", "lenet", *map(Path, ("m.safetensors", "m.json", *OUT)), ASKED)
     scores, confusion = (pd.read_csv(name) for name in ("scores.csv", "confusion.csv"))
     headline, full = (json.loads(Path(name).read_text()) for name in ("headline.json", "full.json"))
     return SimpleNamespace(scores=scores, confusion=confusion, headline=headline, full=full)
@@ -324,7 +324,7 @@ def test_a_category_that_the_data_lack_is_no_error(members, data):
 
 def test_a_model_of_another_classifier_is_refused(members):
     with pytest.raises(InputError, match=r"^m\.json: a model of 'lenet', expected 'dense'"):
-        evaluate_objects.main("real", "played", "dense", *map(Path, (*DATA, "m.safetensors", "m.json", *OUT)))
+        evaluate_objects.main("real", "played", "dense", *map(Path, ("m.safetensors", "m.json", *OUT)), ASKED)
 
 
 def test_images_of_another_order_are_refused(members, data):

@@ -15,6 +15,7 @@ RUN_ELSEWHERE = {
     "README.md": "test_docs.py",
     "docs/experiments.md": "test_docs.py",
     "docs/extending.md": "test_examples_in_docs.py",
+    "docs/your-images.md": "test_pipeline.py",
     "CONTRIBUTING.md": "are these tests",
     "docs/results.md": "need the real archives; their output is what the page shows",
 }

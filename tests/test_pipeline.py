@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from repositories import FEW, FEW_CONTROL, ROOT, commit, edit, fresh, run
+from PIL import Image
+from repositories import FEW, FEW_CONTROL, PLOTS, commit, edit, fresh, run
+from test_docs import commands
 
 from whence.base.settings import load
 from whence.features import spectrum
 from whence.table import rows
 
 pytestmark = pytest.mark.pipeline
-PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 
 
 def ran(output):
@@ -118,7 +119,7 @@ def test_the_launcher_changes_nothing_and_starts_several_processes(repository):
     edit(repository, lambda params: params["train"]["mlp"].update(epochs=3))
     output = run(repository, "dvc", "repro", "evaluate@fake-mlp", **launch)
     assert ran(output) == ["train@fake-mlp", "evaluate@fake-mlp"]
-    with (repository / "plots/fake/training/network/fake-mlp.csv").open() as handle:
+    with (repository / "plots/tasks/fake/training/network/fake-mlp.csv").open() as handle:
         assert [line["epoch"] for line in csv.DictReader(handle)] == ["1", "2", "3"]
     assert output.count("rows to learn from") == 1
     assert not list((repository / ".checkpoints").glob("*"))
@@ -135,7 +136,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
         edit(folder, longer)
     run(plain, "dvc", "repro", "train@fake-mlp")
     broken = subprocess.Popen(["dvc", "repro", "train@fake-mlp"], cwd=repository, start_new_session=True)
-    training = repository / "plots/fake/training/network/fake-mlp.csv"
+    training = repository / "plots/tasks/fake/training/network/fake-mlp.csv"
     while broken.poll() is None and not (training.exists() and training.read_text().count("\n") > 3):
         time.sleep(0.02)
     os.killpg(broken.pid, signal.SIGKILL)
@@ -143,7 +144,11 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_the_same(reposit
     assert list((repository / ".checkpoints").glob("*")), "killed before it ended"
     (repository / ".dvc/tmp/lock").unlink(missing_ok=True)
     run(repository, "dvc", "repro", "train@fake-mlp")
-    for name in ("models/fake-mlp.safetensors", "models/fake-mlp.json", "plots/fake/training/network/fake-mlp.csv"):
+    for name in (
+        "models/fake-mlp.safetensors",
+        "models/fake-mlp.json",
+        "plots/tasks/fake/training/network/fake-mlp.csv",
+    ):
         assert (repository / name).read_bytes() == (plain / name).read_bytes(), name
     assert not list((repository / ".checkpoints").glob("*"))
 
@@ -160,7 +165,7 @@ def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
 def test_a_removed_run_leaves_no_row(repository):
     edit(repository, lambda params: params["runs"].pop("fake-pixels-forest"))
     assert sorted(ran(run(repository, "dvc", "repro"))) == ["compare@fake", "compare@origin", "report"]
-    for path in (repository / "plots/fake").glob("*.csv"):
+    for path in (repository / "plots/tasks/fake").glob("*.csv"):
         assert "fake-pixels-forest" not in path.read_text(), path
         assert "fake-spectrum-logistic" in path.read_text(), path
     assert "fake-pixels-forest" not in run(repository, "dvc", "metrics", "show")
@@ -171,7 +176,7 @@ def test_an_added_run_is_trained_evaluated_and_compared(repository):
     new |= {"classifier": "guess", "settings": "guess"}
     edit(repository, lambda params: params["runs"].update({"fake-guess": new}))
     assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(run(repository, "dvc", "repro")))
-    with (repository / "plots/fake/leaderboard.csv").open() as handle:
+    with (repository / "plots/tasks/fake/leaderboard.csv").open() as handle:
         assert "fake-guess" in [row["run"] for row in csv.DictReader(handle)]
 
 
@@ -257,7 +262,7 @@ ASKED_WHERE_THERE = {"against_value", "threshold"}
 """Columns that a template does without, in some of the files that it draws."""
 
 
-NO_NETWORK = {"plots/origin/training/network"}
+NO_NETWORK = {"plots/tasks/origin/training/network"}
 """Folders that the small repository does not have, whose list holds no network of that task."""
 
 
@@ -288,7 +293,7 @@ def test_rows_stay_aligned_through_every_stage(small):
         section = load("extract.spectrum", spectrum.Settings, small / "params.yaml")
         assert np.array_equal(spectrum.extract(images, section), np.load(small / f"data/{dataset}/spectrum.npy"))
         for key in (key for key in FEW if key.startswith("origin") == (dataset == "cinic10")):
-            with (small / f"plots/{key.split('-')[0]}/scores/{key}.csv").open() as handle:
+            with (small / f"plots/tasks/{key.split('-')[0]}/scores/{key}.csv").open() as handle:
                 scored = list(csv.DictReader(handle))
             assert [row["path"] for row in scored] == labels.path[[int(row["row"]) for row in scored]].tolist()
             assert [row["actual"] for row in scored] == labels.domain[[int(row["row"]) for row in scored]].tolist()
@@ -335,3 +340,45 @@ def test_a_broken_archive_stops_the_pipeline_with_a_message(repository, tmp_path
     assert "error: data/cifake/archive: truncated or corrupt" in output
     assert "Traceback" not in output
     assert not (repository / "data/cifake/images.npy").exists()
+
+
+def test_two_folders_of_yours_give_a_leaderboard_an_audit_and_a_report(repository, tmp_path):
+    """Of classes that differ in size and format alone: the audit says so, and what was there is not run again."""
+    rng = np.random.default_rng(0)
+    for name, side, ending in (("cat", 40, "png"), ("dog", 60, "jpg")):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for k in range(30):
+            pixels = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / name / f"{k}.{ending}")
+    (repository / ".venv").mkdir()
+    (repository / ".venv/.ready").touch()  # the environment that runs this test serves
+    add, repro, ask = (line.replace("/path/to", str(tmp_path)) for line in commands("docs/your-images.md"))
+    shutil.copytree(tmp_path / "pets", tmp_path / "animals")
+    shutil.copytree(tmp_path / "pets/cat", tmp_path / "animals/cow")
+    run(repository, *add.split(), "PIXELS=32")
+    run(repository, *add.replace("pets", "animals").split(), "PIXELS=32")
+
+    def brief(params):
+        params["train"]["small_few"]["epochs"] = params["train"]["wildlife_cnn"]["epochs"] = 1
+
+    edit(repository, brief)
+    output = run(repository, *repro.split())
+    others = {"compare@fake", "compare@origin", "compare_corruptions", "compare_maps", "compare_mistakes", "report"}
+    assert {stage for stage in ran(output) if not re.search("@(pets|animals)", stage)} == others
+    assert "60 images of 32×32 pixels, 0 files left out" in output
+    assert "warning: format, size and quality of the files alone tell the domains apart" in output
+    audited = json.loads((repository / "metrics/audit/pets.json").read_text())
+    assert (audited["told_by_coding"], audited["uneven"]) == (1.0, True)
+    with (repository / "plots/tasks/pets/leaderboard.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == 5
+    page = (repository / "plots/report.html").read_text()
+    assert "but for those of pets, your own images." in page
+    assert page.count("Format, size and quality of the files alone tell the domains apart") == 1
+    assert '<section id="animals"' in page
+    with (repository / "plots/tasks/animals/leaderboard.csv").open() as handle:
+        assert {line["run"] for line in csv.DictReader(handle)} == {"animals-small_few", "animals-wildlife_cnn"}
+    assert "p_cow" in run(repository, *ask.replace("pets-", "animals-").replace("/pets/", "/animals/").split()[:-1])
+    told = run(repository, *ask.split())
+    assert "model: pets-small_few (your own images)" in told
+    assert "plots/tasks/pets/roc.csv" in run(repository, "dvc", "plots", "diff", "main", "--json")
+    assert "Data and pipelines are up to date." in run(repository, "dvc", "repro")

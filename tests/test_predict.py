@@ -64,7 +64,9 @@ def make(name, key, item):
     _, _, script, *words = shlex.split(line)
     main = importlib.import_module(script).main
     kinds = [part.annotation for part in inspect.signature(main).parameters.values()]
-    main(*(word if kind is str else Path(word) for word, kind in zip(words, kinds, strict=False)))
+    rest = [words[len(kinds) - 1 :]] if kinds[-1] == list[str] else []
+    named = kinds[: len(kinds) - len(rest)]
+    main(*(word if kind is str else Path(word) for word, kind in zip(words, named, strict=False)), *rest)
 
 
 @pytest.fixture(scope="module")

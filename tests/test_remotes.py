@@ -6,7 +6,7 @@ import pytest
 from repositories import commit, run
 
 pytestmark = pytest.mark.pipeline
-MADE = ("data/cifake/images.npy", "models/fake-mlp.safetensors", "metrics/fake.json", "plots/fake/roc.csv")
+MADE = ("data/cifake/images.npy", "models/fake-mlp.safetensors", "metrics/fake.json", "plots/tasks/fake/roc.csv")
 
 
 def clone(repository, folder):

@@ -1,7 +1,8 @@
-"""Archives as streams: read strictly, never unpacked, no member ever written under its own name."""
+"""Archives and folders as streams: read strictly, never unpacked, no member ever written under its own name."""
 
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -50,15 +51,16 @@ def kind(path: Path) -> str:
 def members(path: Path, advance: Callable[[int], object] = int) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every regular file, in the archive's order; folders are passed over.
 
-    `advance` is told the bytes of the archive read since the last call, for a progress bar.
+    `path` may be a folder: then its files are the members, sorted by name, hidden ones left out. `advance` is told the
+    bytes of the archive read since the last call, for a progress bar; `size` says how many there are.
     Raises InputError that names the archive and the member: truncated or corrupt data, absolute or `..` names, links
     and other special members, encryption, two members of one name, members over `MEMBER_BYTES`.
     """
-    container = kind(path)
+    container = "folder" if path.is_dir() else kind(path)
     seen: set[str] = set()
     last = "its beginning"
     try:
-        read = _zip_files if container == "zip" else regular_files
+        read = {"folder": _folder_files, "zip": _zip_files}.get(container, regular_files)
         for raw, content in read(path, container, MEMBER_BYTES, advance):
             last = raw
             name = _safe(raw)
@@ -71,6 +73,13 @@ def members(path: Path, advance: Callable[[int], object] = int) -> Iterator[tupl
     except BROKEN as error:
         message = f"{path}: truncated or corrupt after {last} ({error}); fetch or copy the archive again"
         raise InputError(message) from error
+
+
+def size(path: Path) -> int:
+    """Return the bytes of an archive, or of all files that `members` finds in a folder; 0 if there is neither."""
+    if path.is_dir():
+        return sum(about.st_size for _, about in listed(path))
+    return path.stat().st_size if path.exists() else 0
 
 
 def write(path: Path, container: str, files: Iterable[tuple[str, bytes]]) -> None:
@@ -97,6 +106,38 @@ def _safe(name: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"member {name!r} has a name that is not UTF-8; rename it and archive again") from error
     return clean
+
+
+def listed(path: Path) -> list[tuple[str, os.stat_result]]:
+    """Return the files in a folder and below, sorted by name; raises InputError for what cannot be looked into."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror}; change who may read there and run again") from error
+
+    found = []
+    for folder, below, names in os.walk(path, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                file = Path(folder, name)
+                found.append((file.relative_to(path).as_posix(), file.stat()))
+    return sorted(found)
+
+
+def _folder_files(path: Path, _: str, limit: int, advance: Callable[[int], object]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a folder; raises InputError if it is another one at the end than at the beginning."""
+    before = [(name, about.st_size, about.st_mtime_ns) for name, about in listed(path)]
+    for name, held, _ns in before:
+        if held > limit:
+            raise InputError(f"file {name} holds {held:,} bytes, over the limit of {limit:,}; take it out")
+        try:
+            content = (path / name).read_bytes()
+        except OSError as error:
+            raise InputError(f"file {name}: {error.strerror}; take it out, or put it there again") from error
+        advance(held)
+        yield name, content
+    if before != [(name, about.st_size, about.st_mtime_ns) for name, about in listed(path)]:
+        raise InputError("changed while it was read; wait until whatever writes there has ended, and run again")
 
 
 def _zip_files(path: Path, _: str, limit: int, advance: Callable[[int], object]) -> Iterator[tuple[str, bytes]]:

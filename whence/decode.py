@@ -4,6 +4,7 @@ import hashlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from whence.base.errors import InputError
@@ -13,27 +14,29 @@ if TYPE_CHECKING:
 
 PNG_START, PNG_HEADER, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR", b"IEND\xaeB`\x82"
 JPEG_START = b"\xff\xd8\xff"
+Decoder = Callable[[str, bytes], bytes]
+"""Returns the RGB bytes of a file, or raises InputError with the reason why not."""
 COLOURS = {"Gray": "L", "YCbCr": "RGB", "RGB": "RGB"}
 """Colour space of a JPEG → the name that Pillow gives to the mode."""
 
 
 class Decoded(NamedTuple):
-    """A batch: the pixels of the good images, their names and digests, and a line for each that cannot be used."""
+    """A batch: pixels, names and digests of the good images, and name and reason of each that cannot be used."""
 
     rgb: bytes
     names: list[str]
     digests: list[str]
-    bad: list[str]
+    bad: list[tuple[str, str]]
 
 
-def decode_batch(batch: list[tuple[str, bytes]], suffix: str, pixels: int, modes: list[str]) -> Decoded:
+def decode_batch(batch: list[tuple[str, bytes]], decoder: Decoder) -> Decoded:
     """Decode (name, content) pairs; the digest is the first half of the SHA-256 of the RGB pixels, in hexadecimal."""
     decoded, names, digests, bad = [], [], [], []
     for name, content in batch:
         try:
-            rgb = decode(name, content, suffix, pixels, modes)
+            rgb = decoder(name, content)
         except InputError as error:
-            bad.append(f"{name} {error}")
+            bad.append((name, str(error)))
             continue
         decoded.append(rgb)
         names.append(name)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.base.errors import InputError
+from whence.base.errors import InputError, shown
 from whence.base.settings import PARAMS, Section
+from whence.datasets import folder
 from whence.names import Name
 from whence.table.rows import Labels
 from whence.table.tables import Strings, read_csv
-
-SHOWN = 10
 
 
 class Settings(Section):
@@ -39,7 +38,8 @@ def build(
     images, and a valid share where the dataset has its own valid split, or none where it has not.
     """
     table = read_csv(index)
-    names = _parsed(table["path"].tolist(), parse, index)
+    advice = "labels are read off the names: take these images out of the archive, or use the published one"
+    names = _parsed(table["path"].tolist(), parse, index, "the published layout", advice)
     paths = [unparse(name) for name in names]
     twice = [path for path, count in Counter(paths).items() if count > 1]
     if twice:
@@ -49,6 +49,34 @@ def build(
     _, first, group = np.unique(table["digest"], return_index=True, return_inverse=True)
     labels = Labels(np.array(paths), official.astype("U6"), official, category, domain, first[group], table["digest"])
     _carve_valid(labels, splits, settings)
+    _cap(labels, settings)
+    return labels
+
+
+def of_folder(index: Path, settings: folder.Rows) -> Labels:
+    """Return the labels of an index of your own images, row by row.
+
+    Raises InputError for names that do not fit the layout (it shows them), for less than two classes, for a class
+    without images in a split, and for shares as `build`.
+    """
+    table = read_csv(index)
+    advice = f"the layout is {settings.layout}; name the folders so, or change folders.<dataset>.rows.layout"
+    names = _parsed(table["path"].tolist(), folder.parser(settings.layout), index, "the layout", advice)
+    official, category, domain, paths = (np.array(part, np.str_) for part in zip(*names, strict=True))
+    cell = category if (domain == folder.ALL).all() else domain
+    classes = np.unique(cell).tolist()
+    if len(classes) < 2:
+        raise InputError(f"{index}: all images are of one class, {classes[0]}; two are needed to tell them apart")
+    _, first, group = np.unique(table["digest"], return_index=True, return_inverse=True)
+    official = official.astype("U6")
+    labels = Labels(paths, official.copy(), official, category, domain, first[group], table["digest"])
+    if settings.test_share is not None:
+        drawn = _draw_groups(labels, settings.test_share, np.random.default_rng([settings.seed, 3]))
+        labels.official_split[drawn] = labels.split[drawn] = "test"
+    splits = ["train", *np.unique(official[official != "train"]).tolist()]
+    _check_complete(official, cell, [*splits, "test"], classes, index, "class")
+    _carve_valid(labels, splits, settings)
+    _check_complete(labels.split, cell, ["train", "valid", "test"], classes, index, "class")
     _cap(labels, settings)
     return labels
 
@@ -63,38 +91,32 @@ def counts(labels: Labels) -> str:
     return "\n".join(lines)
 
 
-def _parsed(paths: list[str], parse: Callable[[str], Name | None], index: Path) -> list[Name]:
+def _parsed(paths: list[str], parse: Callable[[str], Name | None], index: Path, rule: str, advice: str) -> list[Name]:
     names = [parse(path) for path in paths]
     strangers = [path for path, name in zip(paths, names, strict=True) if name is None]
     if strangers:
-        more = f"\n  and {len(strangers) - SHOWN:,} more" if len(strangers) > SHOWN else ""
-        raise InputError(
-            f"{index}: {len(strangers):,} names fit no rule of the published layout:\n  "
-            + "\n  ".join(strangers[:SHOWN])
-            + f"{more}\nlabels are read off the names: take these images out of the archive, or use the published one"
-        )
+        raise InputError(f"{index}: {len(strangers):,} names fit no rule of {rule}:{shown(strangers)}\n{advice}")
     return [name for name in names if name is not None]
 
 
 def _check_complete(
-    official: Strings, domain: Strings, splits: Sequence[str], domains: Sequence[str], index: Path
+    split: Strings, cell: Strings, splits: Sequence[str], cells: Sequence[str], index: Path, what: str = "domain"
 ) -> None:
     for s in splits:
-        for d in domains:
-            if not ((official == s) & (domain == d)).any():
-                raise InputError(
-                    f"{index}: the archive holds no image of split {s!r} and domain {d!r}; it is incomplete"
-                )
+        for c in cells:
+            if not ((split == s) & (cell == c)).any():
+                found = f"there is no image of split {s!r} and {what} {c!r}"
+                raise InputError(f"{index}: {found}; add some, or draw a larger share")
 
 
-def _carve_valid(labels: Labels, splits: Sequence[str], settings: Settings) -> None:
+def _carve_valid(labels: Labels, splits: Sequence[str], settings: Settings | folder.Rows) -> None:
     """Give `split` its valid rows; copies of training images leave valid, so that duplicates never cross."""
     if "valid" in splits:
         if settings.valid_share is not None:
-            got = f"{PARAMS}: label: valid_share: got {settings.valid_share}"
+            got = f"{PARAMS}: valid_share: got {settings.valid_share}"
             raise InputError(f"{got}, but this dataset has its own valid split; write null")
     elif settings.valid_share is None:
-        raise InputError(f"{PARAMS}: label: valid_share: got null, but this dataset has no valid split; write 0.1, say")
+        raise InputError(f"{PARAMS}: valid_share: got null, but this dataset has no valid split; write 0.1, say")
     else:
         labels.split[_draw_groups(labels, settings.valid_share, np.random.default_rng([settings.seed, 1]))] = "valid"
     trained_on = np.unique(labels.group[labels.split == "train"])
@@ -114,7 +136,7 @@ def _draw_groups(labels: Labels, share: float, rng: np.random.Generator) -> NDAr
     return np.asarray(train & np.isin(labels.group, np.concatenate(chosen)))
 
 
-def _cap(labels: Labels, settings: Settings) -> None:
+def _cap(labels: Labels, settings: Settings | folder.Rows) -> None:
     """Leave at most `cap` rows in each split × category × domain; the others become unused."""
     if settings.cap is None:
         return

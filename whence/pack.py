@@ -1,4 +1,4 @@
-"""Archive → one uint8 array and an index, streamed: decoded on all cores, in the archive's order, in bounded memory."""
+"""Archive or folder → one uint8 array and an index, streamed: decoded on all cores, in order, in bounded memory."""
 
 import csv
 import multiprocessing
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -19,19 +20,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tqdm import tqdm
 
-from whence.archive import members
+from whence.archive import members, size
 from whence.arrays import write_blocks
-from whence.base.errors import InputError
+from whence.base.errors import InputError, shown
 from whence.base.files import replacing
 from whence.base.settings import Section
 from whence.base.stops import unbroken
-from whence.decode import Decoded, decode_batch
+from whence.decode import Decoded, Decoder, decode, decode_batch
 
 BATCH = 256
 BATCH_BYTES = 1 << 24
 PASSED_OVER = re.compile(r"\.(md|txt|csv|html|pdf)$|(^|/)(\.[^/]*|readme|licen[cs]e)$|^__MACOSX/", re.IGNORECASE)
 """Documents and hidden files that accompany the images."""
-SHOWN = 10
 
 
 class Settings(Section):
@@ -46,51 +46,57 @@ def pack(archive: Path, suffix: str, pixels: int, settings: Settings, images: Pa
     Raises InputError that names the archive and the members, if the archive is damaged, holds no image, or holds
     one of another size, mode or format; then neither file is written.
     """
-    bad: list[str] = []
-    with replacing(index) as partial, partial.open("w", encoding="utf-8", newline="") as handle:
+    decoder = partial(decode, suffix=suffix, pixels=pixels, modes=list(settings.modes))
+    what = f"{suffix} image; is it the archive of this dataset?"
+    advice = "mend or remove them; a colour mode may be allowed (and converted) in params.yaml: pack.<dataset>.modes"
+    return gather(archive, decoder, pixels, 0, images, index, what, advice)[0]
+
+
+def gather(
+    source: Path, decoder: Decoder, pixels: int, most_bad: int, images: Path, index: Path, what: str, advice: str
+) -> tuple[int, list[tuple[str, str]]]:
+    """Write the same two files of an archive or a folder; return N, and name and reason of each file that is left out.
+
+    Raises InputError as `pack`, with `advice` if more than `most_bad` files cannot be used; `what` is what it lacks.
+    """
+    bad: list[tuple[str, str]] = []
+    with replacing(index) as partly, partly.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["path", "digest"])
 
         def blocks() -> Iterator[NDArray[np.uint8]]:
             rows = 0
-            for batch in _decoded(archive, suffix, pixels, list(settings.modes)):
+            for batch in _decoded(source, decoder):
                 rows += len(batch.names)
                 bad.extend(batch.bad)
                 writer.writerows(zip(batch.names, batch.digests, strict=True))
                 yield np.frombuffer(batch.rgb, np.uint8).reshape(-1, pixels, pixels, 3)
-            _refuse(archive, bad)
+            if len(bad) > most_bad:
+                lines = shown([" ".join(pair) for pair in bad])
+                raise InputError(f"{source}: {len(bad):,} members cannot be used:{lines}\n{advice}")
             if not rows:
-                raise InputError(f"{archive}: holds no {suffix} image; is it the archive of this dataset?")
+                raise InputError(f"{source}: holds no {what}")
             handle.flush()  # the index is on the disk before the images take their name: both appear, or neither
 
-        return write_blocks(images, blocks())[0]
+        return write_blocks(images, blocks())[0], bad
 
 
-def _refuse(archive: Path, bad: list[str]) -> None:
-    if bad:
-        shown = "\n  ".join(bad[:SHOWN]) + (f"\n  and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else "")
-        raise InputError(
-            f"{archive}: {len(bad):,} members cannot be used:\n  {shown}\n"
-            "mend or remove them; a colour mode may be allowed (and converted) in params.yaml: pack.<dataset>.modes"
-        )
-
-
-def _decoded(archive: Path, suffix: str, pixels: int, modes: list[str]) -> Iterator[Decoded]:
+def _decoded(source: Path, decoder: Decoder) -> Iterator[Decoded]:
     """Yield decoded batches in order; at most two per worker are under way, so memory stays bounded."""
     workers = os.cpu_count() or 1
     with unbroken():
         pool = _pool(workers)
     waiting: deque[Future[Decoded]] = deque()
     try:
-        for batch in _batches(_images(archive)):
+        for batch in _batches(_images(source)):
             with unbroken():
-                waiting.append(pool.submit(decode_batch, batch, suffix, pixels, modes))
+                waiting.append(pool.submit(decode_batch, batch, decoder))
             if len(waiting) > 2 * workers:
                 yield _next(waiting)
         while waiting:
             yield _next(waiting)
     except BrokenProcessPool as error:
-        raise InputError(f"{archive}: a worker process was killed or ran out of memory; run again") from error
+        raise InputError(f"{source}: a worker process was killed or ran out of memory; run again") from error
     finally:
         with unbroken():
             pool.shutdown(wait=True, cancel_futures=True)
@@ -128,10 +134,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
-    total = archive.stat().st_size if archive.exists() else 0
-    with tqdm(total=total, unit="B", unit_scale=True, desc=str(archive), disable=None) as bar:
-        for name, content in members(archive, bar.update):
+def _images(source: Path) -> Iterator[tuple[str, bytes]]:
+    with tqdm(total=size(source), unit="B", unit_scale=True, desc=str(source), disable=None) as bar:
+        for name, content in members(source, bar.update):
             if not PASSED_OVER.search(name):
                 yield name, content
 

@@ -3,8 +3,9 @@
 What is done, in this order: the first frame is taken, turned as EXIF says, laid on white where it is transparent,
 brought to RGB of 8 bits, and then to the model's height × width, whatever its own ratio of sides: by the mean of the
 pixels that fall into each (Pillow's BOX, which made the ImageNet half of CINIC-10) where no side becomes longer, by
-BICUBIC otherwise. Which filter it is decides what a model says that looks at the finest detail. A model that learnt
-from JPEGs sees every image through JPEG of the same quality, except a file that is such a JPEG of this size already.
+BICUBIC otherwise; for a model of your own images, as these were brought to one size. Which filter it is decides what a
+model says that looks at the finest detail. A model that learnt from JPEGs sees every image through JPEG of the same
+quality, except a file that is such a JPEG of this size already.
 """
 
 import io
@@ -48,6 +49,10 @@ class Wanted(NamedTuple):
     width: int
     quality: int | None
     """IJG quality of the JPEGs that it learnt from, if it did."""
+    filter: Image.Resampling | None = None
+    """That its images were resized by, if they were of all sizes."""
+    crop: bool = False
+    """Whether of these the largest square in the middle was taken."""
 
 
 class Seen(NamedTuple):
@@ -68,8 +73,8 @@ def find(where: Path) -> tuple[list[Path], int]:
         raise InputError(f"{where}: there is no such file or folder; name an image, or a folder of images")
     if not where.is_dir():
         return [where], 0
-    formats = _formats()
-    endings = {ending for ending, name in Image.registered_extensions().items() if name in formats}
+    readable = formats()
+    endings = {ending for ending, name in Image.registered_extensions().items() if name in readable}
     found, others = [], 0
     for folder, below, names in os.walk(where, onerror=_refuse):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -89,7 +94,7 @@ def _refuse(error: OSError) -> None:
 
 
 @cache
-def _formats() -> tuple[str, ...]:
+def formats() -> tuple[str, ...]:
     """Return the formats that can be read."""
     Image.init()
     return tuple(name for name in Image.OPEN if name not in REFUSED)
@@ -109,7 +114,23 @@ def see(path: Path, wanted: Wanted) -> Seen:
         about = path.stat()
         if not S_ISREG(about.st_mode) or not about.st_size:
             raise InputError("is empty" if S_ISREG(about.st_mode) else "is no file that can be read to its end")
-        with path.open("rb") as handle, Image.open(handle, formats=_formats()) as image:
+        with path.open("rb") as handle:
+            return _read(handle, wanted)
+    except OSError as error:
+        raise InputError(f"cannot be read to its end ({error.strerror or error})") from error
+
+
+def decode(_: str, content: bytes, wanted: Wanted) -> bytes:
+    """Return the RGB bytes of a file's content as a model expects it; raises InputError as `see`."""
+    if not content:
+        raise InputError("is empty")
+    with quiet():
+        return _read(io.BytesIO(content), wanted).pixels.tobytes()
+
+
+def _read(handle: IO[bytes], wanted: Wanted) -> Seen:
+    try:
+        with Image.open(handle, formats=formats()) as image:
             return _seen(image, handle, wanted)
     except InputError:
         raise
@@ -138,9 +159,14 @@ def _seen(image: Any, handle: IO[bytes], wanted: Wanted) -> Seen:
     if mode != "RGB" or image.has_transparency_data:
         changed.append(f"converted from {mode}" + " on white" * image.has_transparency_data)
     image = _rgb(image)
+    if wanted.crop and image.width != image.height:
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        changed.append(f"cropped from {image.width}×{image.height} to the square in the middle")
+        image = image.crop((left, top, left + side, top + side))
     if image.size != (wanted.width, wanted.height):
         smaller = image.width >= wanted.width and image.height >= wanted.height
-        filter_ = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
+        filter_ = wanted.filter or (Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC)
         changed.append(f"resized from {image.width}×{image.height} by {filter_.name}")
         image = image.resize((wanted.width, wanted.height), filter_)
     pixels = np.asarray(image)

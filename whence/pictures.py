@@ -88,17 +88,18 @@ def draw_intervals(axes: Any, board: pd.DataFrame, metric: str) -> None:
 
 
 def draw_confusion(axes: Any, table: pd.DataFrame, title: str) -> None:
-    """Draw counts (columns actual, predicted, count) shaded by their share of the actual class."""
+    """Draw counts (columns actual, predicted, count) shaded by their share of the actual class; of many the counts."""
     grid = table.pivot(index="actual", columns="predicted", values="count").loc[
         table["actual"].unique(), table["actual"].unique()
     ]
-    share = grid.to_numpy() / grid.to_numpy().sum(axis=1, keepdims=True)
+    share, many = grid.to_numpy() / grid.to_numpy().sum(axis=1, keepdims=True).clip(min=1), len(grid) > 4
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(share.shape):
         ink = "white" if share[i, j] > 0.55 else "black"
-        axes.text(j, i, f"{grid.iat[i, j]:,}\n{share[i, j]:.1%}", ha="center", va="center", color=ink, fontsize=9)
-    axes.set_xticks(range(len(grid)), grid.columns)
-    axes.set_yticks(range(len(grid)), grid.index, rotation=90, va="center")
+        text = f"{grid.iat[i, j]:,}" + f"\n{share[i, j]:.1%}" * (not many)
+        axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=7 if many else 9)
+    axes.set_xticks(range(len(grid)), grid.columns, rotation=90 if many else 0, fontsize=8 if many else 10)
+    axes.set_yticks(range(len(grid)), grid.index, rotation=0 if many else 90, va="center", fontsize=8 if many else 10)
     axes.set_title(textwrap.fill(title, 28), fontsize=10)
     axes.grid(visible=False)
 

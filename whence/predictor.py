@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from whence import calibration, novelty, runs
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
+from whence.datasets.folder import Folder
 from whence.photos import Wanted
 from whence.table.tasks import Objects, Task
 
@@ -24,6 +26,8 @@ SECTIONS: dict[str, type[runs.Run] | type[runs.ObjectRun]] = {
     "transfers": runs.Transfer,
     "object_runs": runs.ObjectRun,
     "object_transfers": runs.ObjectTransfer,
+    "class_runs": runs.ObjectRun,
+    "class_transfers": runs.ObjectTransfer,
 }
 CONTROLS = ("controls", "object_controls")
 """Their datasets are made of images that are changed: none of yours is like these."""
@@ -45,6 +49,8 @@ class Predictor:
 
     classes: list[str]
     """In the order of the probabilities."""
+    dataset: str
+    """What it has learnt from."""
     shown: str
     """How it is called, with a word on weights that are random."""
     wanted: Wanted
@@ -58,6 +64,7 @@ class Predictor:
         section, run = _run(name, params)
         kind = getattr(run, "features", "images")
         question = _question(run)
+        self.dataset = run.dataset
         self.of_origin, self.shown = isinstance(question, Task), runs.shown({name: run})[name]
         files = _files(name, section, run, params)
         estimator = importlib.import_module(f"whence.estimators.{run.kind}.estimator").Estimator
@@ -74,7 +81,9 @@ class Predictor:
         profile = novelty.read(files.profile)
         self.unlike = profile.score(list(question.domains) if isinstance(question, Objects) else None)
         height, width = profile.sides.tolist()
-        self.wanted = Wanted(height, width, settings.value("cross.jpeg_quality").get(run.dataset))
+        self.wanted = Wanted(
+            height, width, settings.value("cross.jpeg_quality").get(run.dataset), *_fitted(run.dataset)
+        )
         self.features = _features(name, kind, run.dataset, files.backbone, params)
 
     def answer(self, images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,6 +91,14 @@ class Predictor:
         members = self.model.member_proba(self.features(images))
         proba = [calibration.tempered(one, by) for one, by in zip(members, self.temperatures, strict=True)]
         return np.mean(proba, axis=0), self.unlike(images)
+
+
+def _fitted(dataset: str) -> tuple[Image.Resampling | None, bool]:
+    """Return by which filter, and whether by a crop, the images of a folder of yours were brought to one size."""
+    if not runs.own(dataset):
+        return None, False
+    section = settings.load(f"folders.{dataset}", Folder).images
+    return Image.Resampling[section.filter.upper()], section.fit == "crop"
 
 
 def _run(name: str, params: dict[str, Any]) -> tuple[str, runs.Run | runs.ObjectRun]:
@@ -108,7 +125,7 @@ def _files(name: str, section: str, run: runs.Run | runs.ObjectRun, params: dict
     evaluate, deps, outs = _stage(script, section, name, run.model_dump())
     weights, card = (_ending(end, deps) for end in (".safetensors", ".json"))
     temperatures = _ending(".json", outs)
-    profile, _, (described,) = _stage("profile", "label", run.dataset, {})
+    profile, _, (described,) = _stage("profile", "folders" if runs.own(run.dataset) else "label", run.dataset, {})
     makers, net = {weights: evaluate, card: evaluate, temperatures: evaluate, described: profile}, None
     if (backbone := getattr(run, "features", "")) in params["weights"]:
         maker, _, (net,) = _stage("weights", "weights", backbone, params["weights"][backbone])

@@ -1,13 +1,15 @@
 """The lists of runs in params.yaml: which classifier learns what, from which features of which images."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
 from whence.base import settings
 
 Kind = Literal["classical", "network"]
+OWN = "your own images"
 SOURCES = {"sample": "drawn sample, not real data", "local": "local data", "published": "published data"}
 
 
@@ -71,6 +73,13 @@ class ObjectTransfer(ObjectRun):
     """One entry of section object_transfers, the same for the ten categories."""
 
     weights: str
+
+
+class Question(settings.Section):
+    """Section classes.<name>: which of several categories are your own images of? Asked of what objects.<name> says."""
+
+    dataset: str
+    question: str
 
 
 class Map(settings.Section):
@@ -160,6 +169,14 @@ class ObjectRuns(RootModel[Annotated[dict[str, ObjectRun], Field(min_length=1)]]
     """Section object_runs."""
 
 
+class ClassRuns(RootModel[dict[str, ObjectRun]]):
+    """Section class_runs: as object_runs, `train_on` being a question of section classes."""
+
+
+class ClassTransfers(RootModel[dict[str, ObjectTransfer]]):
+    """Section class_transfers."""
+
+
 class Transfers(RootModel[dict[str, Transfer]]):
     """Section transfers."""
 
@@ -177,6 +194,13 @@ def of_task(task: str) -> dict[str, Run]:
 def of_objects() -> dict[str, ObjectRun]:
     """Return all of object_runs and object_transfers, in the order of params.yaml; raises InputError as `of_task`."""
     return settings.load("object_runs", ObjectRuns).root | settings.load("object_transfers", ObjectTransfers).root
+
+
+def of_question(question: str) -> dict[str, ObjectRun]:
+    """Return those of class_runs and class_transfers that ask a question of section classes, as `of_task`."""
+    runs = settings.load("class_runs", ClassRuns).root
+    listed: dict[str, ObjectRun] = {**runs, **settings.load("class_transfers", ClassTransfers).root}
+    return {key: run for key, run in listed.items() if run.train_on == question}
 
 
 def maps() -> dict[str, Map]:
@@ -232,7 +256,21 @@ def random_weights() -> set[str]:
     return {name for name, section in settings.value("weights").items() if section["source"] == "random"}
 
 
-def source() -> str:
-    """Return where the images come from, as titles say it; raises InputError if params.yaml does not tell."""
+def source(*datasets: str) -> str:
+    """Return where the images come from, as titles say it; raises InputError if params.yaml does not tell.
+
+    Of some datasets, derived ones too, where these are: what no module of whence/datasets knows are your own images.
+    """
     name = str(settings.value("source"))
-    return SOURCES.get(name, name)
+    common = SOURCES.get(name, name)
+    return " and ".join(dict.fromkeys(OWN if own(dataset) else common for dataset in datasets)) or common
+
+
+def sources(listed: Mapping[str, Any]) -> str:
+    """Return where the images of all these entries come from."""
+    return source(*(entry.dataset for entry in listed.values()))
+
+
+def own(dataset: str) -> bool:
+    """Return whether a dataset, or what it is derived from, is one of your own images (section folders)."""
+    return not (Path(__file__).parent / "datasets" / f"{dataset.partition('-')[0]}.py").exists()

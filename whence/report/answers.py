@@ -29,6 +29,7 @@ def task(files: Files, name: str) -> Part:
         "name": name,
         "question": question.question,
         "dataset": question.dataset,
+        "source": runs.source(question.dataset),
         "positive": question.positive,
         "n": int(first["official_n"]),
         "clean": int(first["clean_n"]),
@@ -133,6 +134,42 @@ def _significance(table: pd.DataFrame, places: dict[str, int]) -> Part:
     order = list(places)
     cells = [[pairs.get((better, worse)) for better in order] for worse in order]
     return {"runs": order, "cells": cells, "alpha": alpha}
+
+
+def classes(files: Files, name: str) -> Part:
+    """Return the part of a question of several classes of your own images."""
+    question = settings.load(f"classes.{name}", runs.Question)
+    board = files.table("leaderboard", task=name)
+    places = {run: k for k, run in enumerate(board["run"])}
+    first = board.iloc[0]
+    return {
+        "name": name,
+        "question": question.question,
+        "dataset": question.dataset,
+        "source": runs.source(question.dataset),
+        "n": int(first["official_n"]),
+        "clean": int(first["clean_n"]),
+        "valid": int(first["valid_n"]),
+        "best": {"run": first["run"], "metric": "accuracy", **_measured(first, "official_accuracy")},
+        "runs": list(places.items()),
+        "board": [
+            {
+                "run": row["run"],
+                "accuracy": (accuracy := _measured(row, "official_accuracy")),
+                "dot": charts.interval(accuracy["value"], accuracy["low"], accuracy["high"], 0, 1),
+                "macro": _measured(row, "official_macro_f1"),
+                "weighted": float(row["official_weighted_f1"]),
+                "clean": float(row["clean_accuracy"]),
+                "ece": float(row["official_ece"]),
+                "epochs": f"{row['epochs']:g}",
+                "overfits": row["overfits"],
+            }
+            for _, row in board.iterrows()
+        ],
+        "learning": learning(files.table("training", task=name), places),
+        "confusion": _confusion(files.table("confusion", task=name), places),
+        "examples": examples(files, runs.of_question(name)),
+    }
 
 
 def objects(files: Files) -> Part:

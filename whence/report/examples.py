@@ -29,7 +29,8 @@ def examples(files: Files, listed: Mapping[str, runs.Run | runs.ObjectRun]) -> l
             for name in spectra["class"].unique()
             if (mine := [e for e in shown if e["actual"] == name])
         ]
-        found.append({"run": names[key], "dataset": entry.dataset, "classes": classes, "spectrum": _said(table)})
+        about = {"run": names[key], "dataset": entry.dataset, "source": runs.source(entry.dataset)}
+        found.append({**about, "classes": classes, "spectrum": _said(table)})
     return found
 
 

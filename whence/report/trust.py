@@ -33,6 +33,7 @@ def maps(files: Files) -> list[Part]:
                 "key": key,
                 "run": entry.run,
                 "dataset": entry.dataset,
+                "source": runs.source(entry.dataset),
                 "n": len(table),
                 "figures": figures,
                 "points": points,
@@ -113,15 +114,16 @@ def audits(files: Files) -> list[Part]:
     """Return what is in each dataset, and what is wrong with it."""
     found = []
     for dataset in settings.value("datasets"):
-        labels = files.table("labels", dataset=dataset)
-        counts = labels.groupby(["split", "domain"]).size().unstack(fill_value=0)
+        figures = files.figures("audit", dataset=dataset)
+        domains = list(next(iter(figures["rows"].values())))
         found.append(
             {
                 "dataset": dataset,
-                "n": len(labels),
-                "domains": counts.columns.tolist(),
-                "splits": [(split, counts.loc[split].tolist()) for split in counts.index],
-                "figures": files.figures("audit", dataset=dataset),
+                "source": runs.source(dataset),
+                "n": figures["images"],
+                "domains": domains,
+                "splits": [(split, [counts[name] for name in domains]) for split, counts in figures["rows"].items()],
+                "figures": figures,
                 "gallery": files.picture("gallery", dataset=dataset),
             }
         )

@@ -33,13 +33,14 @@ NOISE = (16, 3, 64, 64)
 State = dict[str, Tensor]
 
 
-class Leaks(RootModel[list[str]]):
-    """Section leaks.<dataset>: data that hold test images of it."""
+class Leaks(RootModel[dict[str, list[str]]]):
+    """Section leaks: of a dataset, the data that hold test images of it."""
 
 
 def leaks(datasets: list[str]) -> list[str]:
     """Return the data that hold test images of one of the datasets, as section leaks says."""
-    return [name for dataset in datasets for name in settings.load(f"leaks.{dataset}", Leaks).root]
+    listed = settings.load("leaks", Leaks).root
+    return [name for dataset in datasets for name in listed.get(dataset, [])]
 
 
 def network(name: Name) -> nn.Module:
