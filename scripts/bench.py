@@ -1,16 +1,18 @@
 """Measure what the project promises about speed, each figure against what one would otherwise do, in one run.
 
-`make bench` takes the drawn sample; `make bench DATA=folder` takes cifake.tar.xz from a folder of real archives.
+`make bench` takes the drawn sample; `make bench DATA=folder` takes cifake.tar.xz from a folder of real archives. What
+is read from disk is half a gigabyte, or with `make bench GIGABYTES=20` as much as that.
 """
 
 import importlib
+import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import archive, metrics, neighbours
+from whence import archive, arrays, metrics, neighbours
 from whence.base import settings
 from whence.datasets import cifake
 
@@ -28,6 +30,8 @@ TRAINED = 20_000
 """Most images of the training benchmark."""
 EMBEDDED, TIMED = 10_000, 2_000
 """Most images that are shown to a backbone for the maps, and for its speed."""
+STORED = 4096
+"""Images that are read from disk, and held in memory, side by side."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -346,6 +350,58 @@ def bench_tsne(x: NDArray[np.float32]) -> None:
     )
 
 
+def bench_stored(folder: Path, gigabytes: float) -> None:
+    """Images that training and extraction read from disk: the speed against memory, and of many the largest memory."""
+    few, many = folder / "few.npy", folder / "many.npy"
+    rng = np.random.default_rng(0)
+    side, count = 128, int(gigabytes * 1e9) // (3 * 128**2)
+
+    def drawn(rows: int) -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, rows, 1024):
+            shape = (min(1024, rows - start), side, side, 3)
+            yield np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape)
+
+    arrays.write_blocks(few, drawn(STORED))
+    rows = np.arange(STORED)
+    memory, disk = arrays.read(few)[:].copy(), arrays.Stored(few, rows)
+    title = f"training of minimal_cnn, {STORED:,} images of {side} px, read from disk against from memory"
+    ours, theirs = (lambda: seconds(lambda: _fit(disk, 1024))), (lambda: seconds(lambda: _fit(memory, None)))
+    compare(title, ours, theirs, STORED, "images")
+    arrays.write_blocks(many, drawn(count))
+    (folder / "params.yaml").write_text("extract:\n  colour: {}\n")
+    train = "from pathlib import Path; from scripts import bench; from whence import arrays; import sys; "
+    train += "bench._fit(arrays.Stored(Path(sys.argv[1])), 8192)"
+    for what, command in (
+        ("training of minimal_cnn", [sys.executable, "-c", train, str(many)]),
+        (
+            "extraction of colour",
+            [sys.executable, "-m", "stages.extract", "colour", str(many), str(folder / "out.npy")],
+        ),
+    ):
+        here = {"PYTHONPATH": str(Path.cwd()), "PATH": os.environ["PATH"]}
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=Path.cwd() if "-c" in command else folder, env=here, stdout=subprocess.DEVNULL
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        took = time.perf_counter() - start
+        if status:
+            raise SystemExit(f"{what}: exit status {status}")
+        size = f"{many.stat().st_size / 1e9:.1f} GB"
+        print(f"{what}, {size}: {count / took:,.0f} images/s, {used.ru_maxrss / 1e6:.2f} GB resident", flush=True)
+
+
+def _fit(x: Any, window: int | None) -> None:
+    """Learn one epoch of nothing from images, every other one of each class."""
+    from whence.estimators.network.estimator import Estimator
+
+    module, section = recipe("minimal_cnn", "minimal_cnn", epochs=1, batch=64, window=window)
+    y = np.array(["a", "b"])[np.arange(len(x)) % 2]
+    model = Estimator(module, section).fit(x, y, x[:64], y[:64])
+    for checkpoint in model.checkpoints:
+        checkpoint.unlink(missing_ok=True)
+
+
 def bench_repro(folder: Path) -> None:
     """A fresh clone: the whole sample, then nothing to do."""
     clone = folder / "clone"
@@ -373,6 +429,7 @@ def main(data: Path | None) -> None:
         bench_networks()
         bench_tsne(bench_embed(folder / "unpacked"))
         bench_bootstrap()
+        bench_stored(folder, float(os.environ.get("GIGABYTES", "0.5")))
         bench_repro(folder)
 
 

@@ -136,6 +136,10 @@ def of_several(name: str, count: int) -> dict[str, str]:
         "class_runs": "\n  ".join(
             f"{name}-{run}: {{{about}, classifier: {classifier}, settings: {run}}}" for run, classifier in named.items()
         ),
+        "class_maps": f"{name}-spectrum: {{task: {name}, dataset: {name}, features: spectrum, run: {name}-small_few}}",
+        "class_mistakes": (
+            f"{name}-small_few-spectrum: {{task: {name}, dataset: {name}, run: {name}-small_few, features: spectrum}}"
+        ),
         "examples": "\n  ".join(
             f"{name}-{run}: {{section: objects.{name}, dataset: {name}, classifier: {classifier}}}"
             for run, classifier in named.items()

@@ -14,7 +14,7 @@ from whence.estimators.network.data import Scale
 def main(dataset: str, backbone: str, images: Path, weights: Path, target: Path) -> None:
     """Read `images` (.npy, uint8, N×H×W×3) and `weights`; write `target` (.npy, float32, N×D), row by row."""
     name = backbones.known(backbone)
-    section, array = settings.load("embed", embedding.Settings), arrays.read(images)
+    section, array = settings.load("embed", embedding.Settings), arrays.Stored(images)
     net = backbones.load(weights, name, backbones.leaks([dataset]))
     embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)(array)
     blocks = tqdm(embedded, total=-(-len(array) // embedding.BLOCK), unit="block", disable=None)

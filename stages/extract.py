@@ -16,10 +16,11 @@ def main(extractor: str, images: Path, target: Path) -> None:
     """Read `images` (.npy, uint8, N×H×W×3); write `target` (.npy, float32, N×D), row by row."""
     module = importlib.import_module(f"whence.features.{extractor}")
     section = settings.load(f"extract.{extractor}", module.Settings)
-    array = arrays.read(images)
-    blocks = (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
+    array = arrays.Stored(images)
+    starts = range(0, len(array), BLOCK)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        shape = arrays.write_blocks(target, pool.map(lambda block: module.extract(block, section), blocks))
+        blocks = pool.map(lambda start: module.extract(array[start : start + BLOCK], section), starts)
+        shape = arrays.write_blocks(target, blocks)
     print(f"{shape[0]:,} rows × {shape[1]} features")
 
 

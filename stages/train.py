@@ -3,7 +3,7 @@
 import importlib
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -40,7 +40,9 @@ def main(
     rows.check_aligned(table, array, features)
     target, chosen = asked.target(table), asked.chosen(table)
     classes = asked.classes if isinstance(asked, tasks.Task) else np.unique(target[chosen])
-    train, valid = (rows.take(array, target, chosen & (table.split == split)) for split in ("train", "valid"))
+    train_rows, valid_rows = (chosen & (table.split == split) for split in ("train", "valid"))
+    source: Any = array if getattr(wanted, "window", None) is None else arrays.Stored(features)
+    train, valid = rows.take(source, target, train_rows), rows.take(source, target, valid_rows)
 
     def log(history: dict[str, list[float]]) -> None:
         columns = {name: np.array(column) for name, column in history.items()}

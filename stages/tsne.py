@@ -31,27 +31,28 @@ class Settings(settings.Section):
     seed: int = Field(ge=0)
 
 
-def main(task: str, labels: Path, features: Path, scores: Path, coordinates: Path, figures: Path) -> None:
-    """Read `features` (.npy, N×…) and a run's `scores` (csv) on `task`; write `coordinates` (csv) and `figures` (json).
+def main(section: str, labels: Path, features: Path, scores: Path, coordinates: Path, figures: Path) -> None:
+    """Read `features` (.npy, N×…) and a run's `scores` (csv); write `coordinates` (csv) and `figures` (json).
 
-    A line of coordinates is an image: whether the run is right about it is empty for those of train, which it learnt.
+    `section` is what the run was asked, tasks.<name> or objects.<name>. A line of coordinates is an image: whether the
+    run is right about it is empty for those of train, which it learnt.
     """
-    section, question = settings.load("tsne", Settings), settings.load(f"tasks.{task}", tasks.Task)
+    how, asked = settings.load("tsne", Settings), tasks.load(section)
     table, array = rows.read(labels), arrays.read(features)
     rows.check_aligned(table, array, features)
-    chosen = _drawn(table.split, section)
-    if len(chosen) <= 3 * max(section.perplexity, section.neighbours):
-        found = f"{len(chosen)} rows for a perplexity of {section.perplexity:g} and {section.neighbours} neighbours"
+    chosen = _drawn(table.split, how)
+    if len(chosen) <= 3 * max(how.perplexity, how.neighbours):
+        found = f"{len(chosen)} rows for a perplexity of {how.perplexity:g} and {how.neighbours} neighbours"
         raise InputError(f"{settings.PARAMS}: tsne: {found} are too few; make these smaller, or rows larger")
-    x = neighbours.reduced(array[chosen], section.components)
-    drawn = {d: neighbours.tsne(x, d, section.perplexity, section.seed) for d in (2, 3)}
+    x = neighbours.reduced(array[chosen], how.components)
+    drawn = {d: neighbours.tsne(x, d, how.perplexity, how.seed) for d in (2, 3)}
     about = {"split": table.split, "category": table.category, "domain": table.domain}
     columns: dict[str, NDArray[Any]] = {"row": chosen} | {name: column[chosen] for name, column in about.items()}
-    columns["right"] = _right(scores, question, len(table.path))[chosen]
+    columns["right"] = _right(scores, asked, len(table.path))[chosen]
     for d, points in drawn.items():
         columns |= {f"{axis}{d}": points[:, k].round(DECIMALS) for k, axis in enumerate("xyz"[:d])}
     tables.write_csv(coordinates, columns)
-    metrics.write(figures, _figures(x, drawn, columns, section.neighbours))
+    metrics.write(figures, _figures(x, drawn, columns, how.neighbours))
 
 
 def _drawn(split: tables.Strings, section: Settings) -> NDArray[np.int64]:
@@ -59,12 +60,19 @@ def _drawn(split: tables.Strings, section: Settings) -> NDArray[np.int64]:
     return np.sort(np.concatenate([rng.permutation(np.flatnonzero(split == s))[: section.rows] for s in SPLITS]))
 
 
-def _right(scores: Path, question: tasks.Task, count: int) -> tables.Strings:
-    """Return (N,) "yes" or "no", the mean over the seeds being the run's answer, or nothing where it gave none."""
+def _right(scores: Path, asked: tasks.Task | tasks.Objects, count: int) -> tables.Strings:
+    """Return (N,) "yes" or "no", the mean over the seeds being the run's answer, or nothing where it gave none.
+
+    Of categories a run's answer is right if those of most of its seeds are.
+    """
     scored = tables.read_csv(scores)
-    score = np.mean([column.astype(float) for name, column in scored.items() if name.startswith("score_")], axis=0)
+    if isinstance(asked, tasks.Task):
+        score = np.mean([column.astype(float) for name, column in scored.items() if name.startswith("score_")], axis=0)
+        agrees = (score >= metrics.THRESHOLD) == (scored["actual"] == asked.positive)
+    else:
+        said = [column == scored["actual"] for name, column in scored.items() if name.startswith("predicted_")]
+        agrees = np.mean(said, axis=0) > 0.5
     right = np.full(count, "", "<U3")
-    agrees = (score >= metrics.THRESHOLD) == (scored["actual"] == question.positive)
     right[scored["row"].astype(int)] = np.where(agrees, "yes", "no")
     return right
 

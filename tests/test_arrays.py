@@ -6,9 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from whence import arrays
 from whence.arrays import read, write_blocks
 from whence.base.errors import InputError
 
@@ -146,3 +147,43 @@ def test_a_damaged_header_is_refused_or_read_as_numpy_reads_it(tmp_path_factory,
     except InputError:
         return
     assert np.array_equal(found, np.load(path), equal_nan=found.dtype.kind == "f")
+
+
+class TestStored:
+    @pytest.fixture
+    def array(self, tmp_path):
+        array = np.random.default_rng(0).integers(0, 256, (50, 4, 3)).astype(np.uint8)
+        arrays.write_blocks(tmp_path / "a.npy", [array])
+        return array
+
+    @given(st.lists(st.integers(0, 49), max_size=30), st.slices(30))
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_it_reads_what_the_array_holds(self, array, tmp_path, rows, part):
+        rows = np.array(rows, np.int64)
+        stored = arrays.Stored(tmp_path / "a.npy", rows)
+        assert (len(stored), stored.shape, stored.dtype, stored.ndim) == (len(rows), (len(rows), 4, 3), array.dtype, 3)
+        assert np.array_equal(stored[part], array[rows][part])
+        places = np.arange(len(rows))[::-1]
+        assert np.array_equal(stored[places], array[rows][places])
+        stored.expect(places)
+
+    def test_a_part_of_it_is_stored_too(self, array, tmp_path):
+        rows = np.array([3, 9, 4, 40])
+        mask = np.array([True, False, True, True])
+        assert np.array_equal(arrays.Stored(tmp_path / "a.npy", rows).only(mask)[:], array[[3, 4, 40]])
+
+    def test_without_rows_it_is_all_of_the_array(self, array, tmp_path):
+        assert np.array_equal(arrays.Stored(tmp_path / "a.npy")[:], array)
+
+    def test_features_too(self, tmp_path):
+        array = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+        arrays.write_blocks(tmp_path / "a.npy", [array])
+        assert np.array_equal(arrays.Stored(tmp_path / "a.npy", np.array([8, 1, 2]))[:], array[[8, 1, 2]])
+
+    def test_a_file_that_has_grown_shorter_is_told(self, array, tmp_path):
+        stored = arrays.Stored(tmp_path / "a.npy")
+        with (tmp_path / "a.npy").open("r+b") as handle:
+            handle.truncate(128 + 20 * 12)
+        assert np.array_equal(stored[:20], array[:20])
+        with pytest.raises(InputError, match=r"a\.npy: ends before row 29; run dvc repro"):
+            stored[10:30]

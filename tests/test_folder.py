@@ -202,6 +202,12 @@ class TestRows:
         here(seed=1)
         assert (labelled().split != table.split).any()
 
+    def test_counts_are_told(self, here, capsys):
+        here(layout="<category>")
+        write_index([f"{name}/{k}.png" for name, count in (("cat", 40), ("dog", 80)) for k in range(count)])
+        labelled()
+        assert "train: 67 of 2 categories, 22–45 each\nvalid: 23 of 2 categories, 8–15 each" in capsys.readouterr().out
+
     def test_copies_stay_together(self, here):
         here()
         paths = [f"{name}/{k}.png" for name in ("cat", "dog") for k in range(60)]

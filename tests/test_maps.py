@@ -54,13 +54,29 @@ def write(folder, **changes):
         "tsne": SETTINGS | changes,
         "tasks": {"origin": TASK},
         "maps": {"one": MAP, "two": MAP | {"features": "x"}},
+        "class_maps": {},
+        "objects": {"zoo": {"dataset": "zoo", "label": "category", "domains": {"cifar": 1.0}, "seed": 0}},
     }
     content |= {"source": "sample", "weights": WEIGHTS}
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
 
 
+def test_of_categories_a_run_is_right_where_most_of_its_seeds_are(here):
+    category = pd.read_csv(here / "labels")["category"]
+    said = pd.DataFrame({"row": np.arange(30, COUNT), "actual": category[30:]})
+    for k in range(3):
+        said[f"predicted_{k}"] = said["actual"].to_numpy()
+    said.loc[said.index[:2], "predicted_0"] = "none"
+    said.loc[said.index[:1], "predicted_1"] = "none"
+    said.to_csv(here / "scores", index=False)
+    tsne.main("objects.zoo", *(here / name for name in ("labels", "features.npy", "scores", "points", "figures")))
+    right = pd.read_csv(here / "points", keep_default_na=False).set_index("row")["right"]
+    assert right.loc[30:32].tolist() == ["no", "yes", "yes"]
+    assert (right.loc[:29] == "").all()
+
+
 def mapped(folder):
-    tsne.main("origin", *(folder / name for name in ("labels", "features.npy", "scores", "points", "figures")))
+    tsne.main("tasks.origin", *(folder / name for name in ("labels", "features.npy", "scores", "points", "figures")))
     return pd.read_csv(folder / "points", keep_default_na=False), json.loads((folder / "figures").read_text())
 
 
@@ -111,7 +127,7 @@ def test_the_maps_side_by_side(here):
         (here / folder).mkdir()
     for key in ("one", "two"):
         files = (here / "points_" / f"{key}.csv", here / "figures_" / f"{key}.json")
-        tsne.main("origin", here / "labels", here / "features.npy", here / "scores", *files)
+        tsne.main("tasks.origin", here / "labels", here / "features.npy", here / "scores", *files)
     compare_maps.main(here / "points_", here / "figures_", here / "summary", here / "panel.png", here / "pictures")
     assert pd.read_csv(here / "summary")["map"].tolist() == ["one (random weights)", "two"]
     assert sorted(path.name for path in (here / "pictures").iterdir()) == [

@@ -24,6 +24,9 @@ SCORE = np.array([0.9, 0.9, 0.1, 0.25])
 UNIT = np.sqrt(2.5)
 
 
+ZOO = {"dataset": "zoo", "label": "category", "domains": {"all": 1.0}, "seed": 0}
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     """A folder with labels, features on a line, and the scores of a run that errs twice."""
@@ -56,6 +59,7 @@ def save_scores(folder, split, domain, score):
 
 def write(folder, **changes):
     content = {"distances": {"neighbours": 2, "right_rows": 100} | changes, "tasks": {"origin": TASK}}
+    content |= {"class_mistakes": {}, "objects": {"zoo": ZOO}}
     content["mistakes"] = {
         "one": MISTAKE,
         "two": MISTAKE | {"features": "spectrum"},
@@ -68,7 +72,7 @@ def write(folder, **changes):
 
 def looked_at(folder, distances="distances", figures="figures"):
     names = ("labels", "x.npy", "scores", distances, figures)
-    mistakes.main("origin", *(folder / name for name in names))
+    mistakes.main("tasks.origin", *(folder / name for name in names))
     return pd.read_csv(folder / distances, keep_default_na=False), json.loads((folder / figures).read_text())
 
 
@@ -100,6 +104,32 @@ class TestMistakes:
         # Right are 13, at 1 of 12 and 12 of 1, and 1 itself, which counts as a millionth of the unit away.
         assert figures["right"]["to_true_mean"] == pytest.approx(0.5 / UNIT, abs=1e-6)
         assert figures["right"]["log2_ratio_q95"] < np.log2(1 / 12) < -3
+
+    def test_of_three_categories_a_line_by_hand(self, here):
+        """Centroids at 1, 11 and 101; what the two members disagree about is the first of their answers."""
+        split = np.array(["train"] * 6 + ["test"] * 3)
+        category = np.array(["cat", "cat", "cow", "cow", "dog", "dog", "cat", "dog", "cow"])
+        save(
+            here,
+            split,
+            np.array(["all"] * 9),
+            np.array([[0], [2], [10], [12], [100], [102], [3], [90], [7]], np.float32),
+        )
+        labels = pd.read_csv(here / "labels")
+        labels["category"] = category
+        labels.to_csv(here / "labels", index=False)
+        said = pd.DataFrame({"row": [6, 7, 8], "split": "test", "actual": category[6:]})
+        said["predicted_0"], said["predicted_1"] = ["cow", "dog", "dog"], ["dog", "dog", "cow"]
+        said["confidence_0"], said["confidence_1"] = [0.5, 0.9, 0.6], [0.7, 0.7, 0.6]
+        said.to_csv(here / "scores", index=False)
+        mistakes.main("objects.zoo", *(here / name for name in ("labels", "x.npy", "scores", "d", "f")))
+        table, figures = pd.read_csv(here / "d"), json.loads((here / "f").read_text())
+        assert table[["row", "true", "predicted", "score"]].to_numpy().tolist() == [[6, "cat", "cow", 0.6]]
+        assert table[["to_true", "to_predicted"]].to_numpy().tolist() == [[2, 8]]  # the unit is 1
+        assert (figures["all"]["n"], figures["all"]["wrong"], figures["right"]["n"]) == (3, 1, 2)
+        # Right ones are held against the nearest other centroid: 90 of dog against cow, 7 of cow against cat.
+        assert figures["right"]["to_true_mean"] == (11 + 4) / 2
+        assert figures["right"]["to_other_mean"] == (79 + 6) / 2
 
     def test_neither_valid_nor_test_rows_move_the_centroids(self, here):
         before = looked_at(here)

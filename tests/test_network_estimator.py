@@ -5,6 +5,7 @@ The contract that they share with the classical ones is in test_estimators.py, w
 
 import itertools
 import json
+import os
 import types
 import warnings
 
@@ -15,6 +16,7 @@ from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 from torch import nn
 
+from whence.arrays import Stored, write_blocks
 from whence.base.errors import InputError
 from whence.base.settings import check
 from whence.estimators.network import data, estimator, progress, recipe, step, trainer
@@ -525,6 +527,83 @@ def stopped(model, arrays, epochs):
     model.log = log
     with pytest.raises(Stop):
         model.fit(*arrays)
+
+
+def stored(folder, x, rows=None):
+    """Return images as they are read from a file, in which they stand at `rows`."""
+    rows = np.arange(len(x)) if rows is None else rows
+    array = np.zeros((rows.max() + 1, *x.shape[1:]), x.dtype)
+    array[rows] = x
+    folder.mkdir(parents=True, exist_ok=True)
+    write_blocks(folder / "x.npy", [array])
+    return Stored(folder / "x.npy", rows)
+
+
+class TestStoredImages:
+    def test_they_give_the_bytes_of_images_in_memory(self, tmp_path):
+        x, y, x_valid, y_valid = splits()
+        rows = np.random.default_rng(0).permutation(100)[: len(x)]
+        for window in (None, 16, 40):
+            whole = save(tiny(window=window).fit(x, y, x_valid, y_valid), tmp_path / f"whole-{window}")
+            read = stored(tmp_path / "a", x, rows), y, stored(tmp_path / "b", x_valid), y_valid
+            files = save(tiny(window=window).fit(*read), tmp_path / f"read-{window}")
+            assert [path.read_bytes() for path in files] == [path.read_bytes() for path in whole]
+
+    def test_a_window_of_all_rows_is_no_window(self):
+        x, _ = images(5)
+        one, all_, some = (tiny(window=window).fit(*splits()).member_proba(x) for window in (None, 40, 20))
+        assert one.tobytes() == all_.tobytes() != some.tobytes()
+
+    def test_a_stopped_training_goes_on_unless_the_file_is_another(self, tmp_path):
+        x, y, x_valid, y_valid = splits()
+        read = stored(tmp_path / "a", x), y, stored(tmp_path / "b", x_valid), y_valid
+        seen, original = [], trainer.one_epoch
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer, "one_epoch", lambda *given: seen.append(given[4:6]) or original(*given))
+            tiny(window=20, patience=None).fit(*read)
+            seen.clear()
+            tiny(window=20, patience=None).fit(*read)
+            assert seen == []
+            os.utime(tmp_path / "a/x.npy", (1, 1))
+            tiny(window=20, patience=None).fit(stored_again(read[0]), *read[1:])
+            assert len(seen) == 4
+
+    def test_a_window_smaller_than_a_batch_is_refused(self):
+        with pytest.raises(InputError, match="window is 10, expected batch, 16, or more"):
+            tiny(window=10)
+
+
+def stored_again(one):
+    return Stored(one.path, one.rows)
+
+
+class TestBatches:
+    @pytest.mark.parametrize("window", [None, 300, 700, 5000])
+    @pytest.mark.parametrize("world", [1, 2])
+    def test_every_row_is_in_one_batch_and_a_window_has_few_runs(self, window, world):
+        draw = torch.Generator().manual_seed(0)
+        found = data.drawn_batches(2000, 64, window, world, draw, torch.device("cpu"))
+        rows = torch.cat([batch for batch, _ in found]).numpy()
+        assert sorted(rows.tolist()) == list(range(2000))
+        assert all(abs(len(batch) - 64) < 16 for batch, _ in found)
+        told = [after for _, after in found if after is not None]
+        if window is None or window >= 2000:
+            assert told == []
+            return
+        count = -(-2000 // window)
+        parts = np.array_split(rows, count)
+        assert [len(after) for after in told] == [len(part) for part in parts[1:]]
+        for part, after in zip(parts[1:], told, strict=True):
+            assert set(after.tolist()) == set(part.tolist())
+        for part in parts:
+            runs = np.flatnonzero(np.diff(np.sort(part)) != 1)
+            assert len(runs) <= window // data.RUN + 1
+            assert (np.diff(part) != 1).mean() > 0.9  # shuffled
+
+    def test_no_window_draws_what_was_always_drawn(self):
+        found = data.drawn_batches(100, 32, None, 1, torch.Generator().manual_seed(7), torch.device("cpu"))
+        order = torch.randperm(100, generator=torch.Generator().manual_seed(7))
+        assert torch.equal(torch.cat([batch for batch, _ in found]), order)
 
 
 class TestCheckpoints:

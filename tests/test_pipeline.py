@@ -360,6 +360,7 @@ def test_two_folders_of_yours_give_a_leaderboard_an_audit_and_a_report(repositor
 
     def brief(params):
         params["train"]["small_few"]["epochs"] = params["train"]["wildlife_cnn"]["epochs"] = 1
+        params["train"]["wildlife_cnn"]["window"] = 128  # its images are read from disk
 
     edit(repository, brief)
     output = run(repository, *repro.split())

@@ -1,6 +1,7 @@
-"""Arrays on disk: written in blocks as .npy without knowing how many rows will come, read as memory maps."""
+"""Arrays on disk: written in blocks as .npy without knowing how many rows will come, read as memory maps or by rows."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -43,6 +44,55 @@ def read(path: Path) -> NDArray[Any]:
     except (OSError, ValueError, EOFError, OverflowError, TokenError) as error:
         raise InputError(f"{path}: not a readable .npy array ({error}); run dvc repro to make it again") from error
     return array
+
+
+class Stored:
+    """Some rows of a .npy file, read from it when they are asked for: none stays in memory, as a map's pages may."""
+
+    def __init__(self, path: Path, rows: NDArray[np.int64] | None = None) -> None:
+        """Take `rows` (n,) of the array, or all of it; raises InputError if the file is no array."""
+        array, file = read(path), path.stat()
+        self.path, self.offset = path, array.offset  # type: ignore[attr-defined]
+        self.rows = np.arange(len(array)) if rows is None else rows
+        self.shape, self.dtype, self.ndim = (len(self.rows), *array.shape[1:]), array.dtype, array.ndim
+        self.size = array.strides[0]
+        self.about = (file.st_size, file.st_mtime_ns)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: Any) -> NDArray[Any]:
+        """Return these rows, by a slice or an array of places; raises InputError if the file has grown shorter."""
+        rows = self.rows[which]
+        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        with self.path.open("rb", buffering=0) as handle:
+            for start, stop in _runs(rows):
+                handle.seek(self.offset + int(rows[start]) * self.size)
+                part = found[start:stop]
+                if handle.readinto(part.data.cast("B")) != part.nbytes:
+                    raise InputError(f"{self.path}: ends before row {rows[stop - 1]:,}; run dvc repro to make it again")
+        return found
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Stored":
+        """Return the rows under a mask (n,)."""
+        return Stored(self.path, self.rows[chosen])
+
+    def expect(self, which: NDArray[np.int64]) -> None:
+        """Tell the system, where it listens, that these places will be asked for soon."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        rows = np.sort(self.rows[which])
+        with self.path.open("rb", buffering=0) as handle:
+            for start, stop in _runs(rows):
+                begin, length = self.offset + int(rows[start]) * self.size, (stop - start) * self.size
+                os.posix_fadvise(handle.fileno(), begin, length, os.POSIX_FADV_WILLNEED)
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield the places at which rows that follow each other begin and end."""
+    ends = np.flatnonzero(np.diff(rows) != 1) + 1
+    if len(rows):
+        yield from zip([0, *ends.tolist()], [*ends.tolist(), len(rows)], strict=True)
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:

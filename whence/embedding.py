@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from whence.arrays import Stored
 from whence.base.settings import Section
 from whence.estimators.network import backbones
 from whence.estimators.network.data import Scale
@@ -36,7 +37,7 @@ class Embedding:
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
         self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
 
-    def __call__(self, images: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
+    def __call__(self, images: NDArray[Any] | Stored) -> Iterator[NDArray[np.float32]]:
         """Yield the activations in the images' order, whatever n is."""
         full = np.zeros((BLOCK, *images.shape[1:]), np.uint8)
         for start in range(0, len(images), BLOCK):

@@ -82,10 +82,15 @@ def of_folder(index: Path, settings: folder.Rows) -> Labels:
 
 
 def counts(labels: Labels) -> str:
-    """Return the number of rows per split and domain, as text for the terminal."""
+    """Return the number of rows per split and domain, as text for the terminal; of one domain, per category."""
     used = [split for split in ("train", "valid", "test", "unused") if (labels.split == split).any()]
     lines = []
     for split in used:
+        if (labels.domain == folder.ALL).all():
+            each = np.unique(labels.category[labels.split == split], return_counts=True)[1]
+            ends = "–".join(f"{n:,}" for n in sorted({each.min(), each.max()}))
+            lines.append(f"{split}: {each.sum():,} of {len(each)} categories, {ends} each")
+            continue
         rows = [f"{((labels.split == split) & (labels.domain == d)).sum():,} {d}" for d in np.unique(labels.domain)]
         lines.append(f"{split}: {', '.join(rows)}")
     return "\n".join(lines)

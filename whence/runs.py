@@ -95,6 +95,10 @@ class Maps(RootModel[Annotated[dict[str, Map], Field(min_length=1)]]):
     """Section maps."""
 
 
+class ClassMaps(RootModel[dict[str, Map]]):
+    """Section class_maps: the same for questions of section classes."""
+
+
 class Mistake(settings.Section):
     """One entry of section mistakes: the test rows that a run gets wrong, looked at in the space of some features."""
 
@@ -106,6 +110,10 @@ class Mistake(settings.Section):
 
 class Mistakes(RootModel[Annotated[dict[str, Mistake], Field(min_length=1)]]):
     """Section mistakes."""
+
+
+class ClassMistakes(RootModel[dict[str, Mistake]]):
+    """Section class_mistakes: the same for questions of section classes."""
 
 
 class Corrupted(settings.Section):
@@ -204,13 +212,13 @@ def of_question(question: str) -> dict[str, ObjectRun]:
 
 
 def maps() -> dict[str, Map]:
-    """Return section maps, in the order of params.yaml; raises InputError if an entry is malformed."""
-    return settings.load("maps", Maps).root
+    """Return sections maps and class_maps, in the order of params.yaml; raises InputError if an entry is malformed."""
+    return settings.load("maps", Maps).root | settings.load("class_maps", ClassMaps).root
 
 
 def mistakes() -> dict[str, Mistake]:
-    """Return section mistakes, in the order of params.yaml; raises InputError if an entry is malformed."""
-    return settings.load("mistakes", Mistakes).root
+    """Return sections mistakes and class_mistakes, in the order of params.yaml; raises InputError as `maps`."""
+    return settings.load("mistakes", Mistakes).root | settings.load("class_mistakes", ClassMistakes).root
 
 
 def corrupted() -> dict[str, Corrupted]:

@@ -66,15 +66,18 @@ def check_aligned(labels: Labels, array: NDArray[Any], path: Path) -> None:
                 raise InputError(f"{path}: row {row} is not {labels.path[row]}; {again}")
 
 
-def take(array: NDArray[Any], target: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return x and y of the rows under a mask (N,); raises InputError unless they are of two classes at least."""
+def take(array: Any, target: NDArray[Any], chosen: NDArray[np.bool_]) -> tuple[Any, NDArray[Any]]:
+    """Return x and y of the rows under a mask (N,); raises InputError unless they are of two classes at least.
+
+    Of an array in memory or mapped x is a copy in memory, of `arrays.Stored` it is such again.
+    """
     y = target[chosen]
     classes = np.unique(y).tolist()
     if len(classes) < 2:
         only = f", all of class {classes[0]!r}" if classes else ""
         found = f"a split has {len(y):,} rows to learn from{only}; expected two classes at least"
         raise InputError(f"{found}: raise valid_share, the cap, or the share of a domain")
-    return np.asarray(array[chosen]), y
+    return np.asarray(array[chosen]) if isinstance(array, np.ndarray) else array.only(chosen), y
 
 
 def named(labels: Labels, stems: Sequence[str]) -> NDArray[np.bool_]:

@@ -1,6 +1,8 @@
 """What networks learn from: images, or features, as one tensor on the device, and how they become their input."""
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,16 +10,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whence.arrays import Stored
 from whence.base.errors import InputError
 
+RUN = 256
+"""Rows of a window that stand beside each other on disk."""
 BLOCK = 4096
 """Images that are counted at once: counting takes eight bytes for each of theirs."""
+
+
+class Read:
+    """Images that are read from disk, and sent to the device, when they are asked for."""
+
+    def __init__(self, stored: Stored, where: torch.device) -> None:
+        self.stored, self.where = stored, where
+
+    def __getitem__(self, which: Tensor | slice) -> Tensor:
+        places = which if isinstance(which, slice) else which.cpu().numpy()
+        return torch.from_numpy(self.stored[places]).to(self.where)
+
+    def expect(self, which: Tensor) -> None:
+        """Have the system read what will be asked for soon."""
+        self.stored.expect(which.cpu().numpy())
 
 
 class Data(NamedTuple):
     """A split, on the device."""
 
-    images: Tensor
+    images: Tensor | Read
     """(N, H, W, 3) uint8, or features (N, D) float32."""
     y: Tensor
     """(N,) int64, the number of the class."""
@@ -51,7 +71,7 @@ def send(drawn: Tensor, where: torch.device) -> Tensor:
     return drawn.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else drawn
 
 
-def measure(x: NDArray[np.uint8]) -> Scale:
+def measure(x: NDArray[np.uint8] | Stored) -> Scale:
     """Return mean and standard deviation per channel, in levels; exact, from the counts. Of features it is empty."""
     if x.ndim == 2:
         return Scale((), ())
@@ -73,14 +93,17 @@ def read(preprocessing: dict[str, list[float]]) -> Scale:
     return scale
 
 
-def load(x: NDArray[Any], y: NDArray[Any], classes: NDArray[Any], where: torch.device) -> Data:
-    """Return a split on a device."""
+def load(x: NDArray[Any] | Stored, y: NDArray[Any], classes: NDArray[Any], where: torch.device) -> Data:
+    """Return a split on a device; of what is stored the labels alone."""
     numbers = {name: number for number, name in enumerate(classes.tolist())}
+    codes = torch.tensor([numbers[name] for name in y.tolist()]).to(where)
+    if isinstance(x, Stored):
+        return Data(Read(x, where), codes)
     images = torch.from_numpy(np.require(x, requirements=["C", "W"]))  # PyTorch warns of what cannot be written
-    return Data(images.to(where), torch.tensor([numbers[name] for name in y.tolist()]).to(where))
+    return Data(images.to(where), codes)
 
 
-def check(splits: list[tuple[NDArray[Any], NDArray[Any]]], classes: NDArray[Any], section: str) -> None:
+def check(splits: Sequence[tuple[NDArray[Any] | Stored, NDArray[Any]]], classes: NDArray[Any], section: str) -> None:
     """Raise InputError, which names `section`, unless images and labels, those of train first, suit each other."""
     known, shape = classes.tolist(), splits[0][0].shape[1:]
     for x, y in splits:
@@ -103,3 +126,26 @@ def check(splits: list[tuple[NDArray[Any], NDArray[Any]]], classes: NDArray[Any]
 
 def _names(classes: Any) -> str:
     return ", ".join(sorted(map(str, classes)))
+
+
+def drawn_batches(
+    rows: int, batch: int, window: int | None, world: int, generator: torch.Generator, where: torch.device
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Return the rows in random order, in batches on a device; with the first of a window the rows of the next window.
+
+    There is one window, or each holds `window` rows at most, in runs of `RUN` from anywhere, which disks read quickly.
+    Batches are as equal as can be, and hold two rows or more for each of `world` processes, without which there is no
+    variance to normalise by.
+    """
+    windows = [torch.randperm(rows, generator=generator)]
+    if window is not None and window < rows:
+        runs = [torch.arange(start, min(start + RUN, rows)) for start in range(0, rows, RUN)]
+        order = torch.cat([runs[k] for k in torch.randperm(len(runs), generator=generator).tolist()])
+        parts = order.tensor_split(math.ceil(rows / window))
+        windows = [part[torch.randperm(len(part), generator=generator)] for part in parts]
+    found: list[tuple[Tensor, Tensor | None]] = []
+    for part, after in zip(windows, [*windows[1:], None], strict=True):
+        count = max(1, min(round(len(part) / batch), len(part) // (2 * world)))
+        first, *others = part.to(where).tensor_split(count)
+        found += [(first, after), *((other, None) for other in others)]
+    return found

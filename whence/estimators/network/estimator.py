@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from whence import models
+from whence.arrays import Stored
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
 from whence.estimators.network import data, progress, trainer
@@ -53,12 +54,17 @@ class Estimator(models.Model):
         self.writes = True
 
     def fit(
-        self, x: NDArray[Any], y: NDArray[Any], x_valid: NDArray[Any], y_valid: NDArray[Any], classes: Any = None
+        self,
+        x: NDArray[Any] | Stored,
+        y: NDArray[Any],
+        x_valid: NDArray[Any] | Stored,
+        y_valid: NDArray[Any],
+        classes: Any = None,
     ) -> Self:
         """Train a member per seed on x and y (n,); `classes` gives their order, else it is sorted.
 
-        x is images (n, H, W, 3) uint8 or features (n, d) float32. Raises InputError where the architecture does not fit
-        them, a class is missing, or training diverges.
+        x is images (n, H, W, 3) uint8 or features (n, d) float32, in memory or stored. Raises InputError where the
+        architecture does not fit them, a class is missing, or training diverges.
         """
         splits = [(x, np.asarray(y)), (x_valid, np.asarray(y_valid))]
         self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from whence.base.errors import InputError
 from whence.base.files import replacing
+from whence.estimators.network.data import Read
 from whence.estimators.network.recipe import Settings
 from whence.models import COLUMNS, History
 
@@ -41,10 +42,10 @@ def stops(history: History, settings: Settings) -> bool:
     return bool(settings.patience and losses) and len(losses) - losses.index(min(losses)) > (settings.patience or 0)
 
 
-def key(settings: Settings, code: list[Path], about: object, data: Iterable[Tensor]) -> str:
+def key(settings: Settings, code: list[Path], about: object, data: Iterable[Tensor | Read]) -> str:
     """Return a name for all that a training depends on but its seed: settings, machine, every byte of data and code.
 
-    `about` is anything else, by its repr.
+    `about` is anything else, by its repr. Of data that stay on disk it is the file's size and time, and the rows.
     """
     digest = hashlib.blake2b(digest_size=16)
     machine = (torch.__version__, torch.get_num_threads())
@@ -52,6 +53,9 @@ def key(settings: Settings, code: list[Path], about: object, data: Iterable[Tens
     for path in [*code, *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.read_bytes())
     for part in data:
+        if isinstance(part, Read):
+            digest.update(repr((part.stored.shape, part.stored.about)).encode() + part.stored.rows.tobytes())
+            continue
         digest.update(repr((part.shape, part.device.type)).encode())
         digest.update(part.cpu().numpy().data)
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from whence.base.settings import Section
 from whence.estimators.network import adversary, augment, optimizers
@@ -15,6 +15,9 @@ class Settings(Section):
     """One training each; metrics are the mean over them."""
     epochs: int = Field(ge=1)
     """Passes over the training rows, at most."""
+    window: int | None = Field(default=None, ge=1)
+    """Training rows of which the order is drawn together, and which are read from disk when they are needed; null: the
+    order of all of them is, and they are in memory."""
     batch: int = Field(ge=1)
     """Images per step, of all processes together."""
     optimizer: optimizers.Optimizer
@@ -30,6 +33,12 @@ class Settings(Section):
     """Average the answers for an image alone, with its mirror image, or with both shifted by a pixel each way too."""
     augment: augment.Settings
     adversary: adversary.Settings
+
+    @model_validator(mode="after")
+    def _filled(self) -> "Settings":
+        if self.window is not None and self.window < self.batch:
+            raise ValueError(f"window is {self.window}, expected batch, {self.batch}, or more")
+        return self
 
     @field_validator("seeds")
     @classmethod

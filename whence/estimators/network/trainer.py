@@ -19,7 +19,7 @@ from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import augment, mirror
 from whence.estimators.network.compiler import without_compiler
-from whence.estimators.network.data import Data, Scale
+from whence.estimators.network.data import Data, Read, Scale, drawn_batches
 from whence.estimators.network.device import drawing, half
 from whence.estimators.network.recipe import Settings
 from whence.estimators.network.step import Step, logits
@@ -98,12 +98,12 @@ def one_epoch(
     """Learn from every row once; return mean loss and accuracy as met on the way, and the last learning rate."""
     where, rows, drawn = data.y.device, len(data.y), seed * EPOCHS + epoch
     draw = torch.Generator().manual_seed(drawn * world + rank)
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(drawn)).to(where)
-    # As equal as can be, and two rows or more for each process, without which there is no variance to normalise by.
-    batches = order.tensor_split(max(1, min(round(rows / settings.batch), rows // (2 * world))))
+    batches = drawn_batches(rows, settings.batch, settings.window, world, torch.Generator().manual_seed(drawn), where)
     total, rate = torch.zeros(2, device=where), 0.0
     step.model.train()
-    for number, batch in enumerate(batches):
+    for number, (batch, soon) in enumerate(batches):
+        if isinstance(data.images, Read) and soon is not None:
+            data.images.expect(soon)
         part = (epoch + (number + 0.5) / len(batches)) / settings.epochs
         rate = settings.learning_rate * optimizers.rate(settings.schedule, part)
         mine = batch[rank::world]
