@@ -39,7 +39,9 @@ def main(
         raise InputError(f"{name}: cannot be a name; take small letters, digits and _, a letter first")
     if name in {*taken["datasets"], *taken["tasks"], *taken["objects"], *taken["folders"], "objects"}:
         raise InputError(f"{settings.PARAMS}: {name} is there already; take another name, or change it there")
-    path = path.resolve()
+    path = path.expanduser().resolve()
+    if "'" in str(path):
+        raise InputError(f"{path}: has a ' in its name, which the commands of the pipeline put around it; rename it")
     found = archive.listed(path) if path.is_dir() else archive.members(path)
     names = list(islice((each for each, _ in found if not pack.PASSED_OVER.search(each)), LOOKED_AT))
     layout, classes = guessed(names, path)

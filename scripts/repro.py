@@ -76,7 +76,7 @@ class Reproduction:
     def __init__(self, repo: Repo, jobs: int) -> None:
         self.repo = repo
         graph = get_active_graph(repo.index.graph)
-        self.serial = plan_repro(graph)
+        self.serial, self.before = plan_repro(graph), locked()
         self.left = list(self.serial)
         self.needs = {stage: list(graph.successors(stage)) for stage in self.serial}
         self.done: set[Stage] = set()
@@ -162,10 +162,11 @@ class Reproduction:
     def save(self) -> None:
         """Write the stages that ran into the lock file, and those that are new to it in the order of a serial run."""
         if self.unsaved:
-            before = locked()
             self.unsaved[0].dvcfile.dump_stages(self.unsaved, update_pipeline=False)
             names = locked()
-            order = [name for name in dict.fromkeys([*before, *(s.addressing for s in self.serial)]) if name in names]
+            order = [
+                name for name in dict.fromkeys([*self.before, *(s.addressing for s in self.serial)]) if name in names
+            ]
             if names != order:
                 with modify_yaml(LOCK) as content:
                     content["stages"] = {name: content["stages"][name] for name in order}

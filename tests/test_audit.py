@@ -188,7 +188,7 @@ def test_what_the_audit_of_cifake_says_of_files_and_colours(audited):
     assert figures["images"] == 120
     assert figures["rows"] == {
         split: {d: int(((table.split == split) & (table.domain == d)).sum()) for d in ("fake", "real")}
-        for split in ("test", "train", "valid")
+        for split in ("test", "train")
     }
     assert figures["codings"] == 1
     assert (figures["told_by_coding"], figures["uneven"]) == (0.5, False)

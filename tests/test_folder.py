@@ -228,8 +228,8 @@ class TestRows:
         [
             (["cat/1.png", "cat/2.png"], "all images are of one class, cat; two are needed"),
             (["cat/1.png"], "all images are of one class, cat"),
-            (["cat/1.png", "dog/1.png"], "there is no image of split 'test' and class 'cat'; add some"),
-            ([*(f"cat/{k}" for k in range(20)), "dog/1.png"], "there is no image of split 'test' and class 'dog'"),
+            (["cat/1.png", "dog/1.png"], "holds no image of split 'test' and class 'cat'; add some"),
+            ([*(f"cat/{k}" for k in range(20)), "dog/1.png"], "holds no image of split 'test' and class 'dog'"),
             (["cat/1.png", "stray.png"], r"1 names fit no rule of the layout:\n  stray\.png\nthe layout is <class>"),
         ],
     )
@@ -346,6 +346,11 @@ class TestOwn:
         with pytest.raises(InputError, match=f"{name}[: ].*(cannot be a name|is there already)"):
             own.main(name, Path("photos"), 32)
         assert Path("params.yaml").read_bytes() == before
+
+    def test_a_quote_in_the_path_is_refused(self, there):
+        Path("photos").rename("it's mine")
+        with pytest.raises(InputError, match="it's mine: has a ' in its name"):
+            own.main("mine", Path("it's mine"), 32)
 
     def test_a_path_that_is_none_is_refused(self, there):
         with pytest.raises(InputError, match="nowhere: cannot be read"):

@@ -364,7 +364,8 @@ def test_two_folders_of_yours_give_a_leaderboard_an_audit_and_a_report(repositor
 
     edit(repository, brief)
     output = run(repository, *repro.split())
-    others = {"compare@fake", "compare@origin", "compare_corruptions", "compare_maps", "compare_mistakes", "report"}
+    others = {f"compare_{name}" for name in ("controls", "corruptions", "maps", "mistakes", "objects")}
+    others |= {"compare@fake", "compare@origin", "report"}
     assert {stage for stage in ran(output) if not re.search("@(pets|animals)", stage)} == others
     assert "60 images of 32×32 pixels, 0 files left out" in output
     assert "warning: format, size and quality of the files alone tell the domains apart" in output

@@ -110,18 +110,18 @@ def _check_complete(
     for s in splits:
         for c in cells:
             if not ((split == s) & (cell == c)).any():
-                found = f"there is no image of split {s!r} and {what} {c!r}"
-                raise InputError(f"{index}: {found}; add some, or draw a larger share")
+                way_out = "the archive is incomplete" if what == "domain" else "add some, or draw a larger share"
+                raise InputError(f"{index}: holds no image of split {s!r} and {what} {c!r}; {way_out}")
 
 
 def _carve_valid(labels: Labels, splits: Sequence[str], settings: Settings | folder.Rows) -> None:
     """Give `split` its valid rows; copies of training images leave valid, so that duplicates never cross."""
+    place = f"{PARAMS}: {'label' if isinstance(settings, Settings) else 'folders.<dataset>.rows'}: valid_share: got"
     if "valid" in splits:
         if settings.valid_share is not None:
-            got = f"{PARAMS}: valid_share: got {settings.valid_share}"
-            raise InputError(f"{got}, but this dataset has its own valid split; write null")
+            raise InputError(f"{place} {settings.valid_share}, but this dataset has its own valid split; write null")
     elif settings.valid_share is None:
-        raise InputError(f"{PARAMS}: valid_share: got null, but this dataset has no valid split; write 0.1, say")
+        raise InputError(f"{place} null, but this dataset has no valid split; write 0.1, say")
     else:
         labels.split[_draw_groups(labels, settings.valid_share, np.random.default_rng([settings.seed, 1]))] = "valid"
     trained_on = np.unique(labels.group[labels.split == "train"])
