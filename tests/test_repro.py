@@ -179,7 +179,7 @@ def test_the_lock_file_is_that_of_dvc(repository):
 
 
 def test_the_lock_file_keeps_the_order_of_a_serial_run_however_often_it_is_written(repository):
-    slow, quick = ("{{cmd: sleep {}; touch {}, outs: [{}]}}".format(k, name, name) for k, name in ((1, "a"), (0, "b")))
+    slow, quick = (f"{{cmd: sleep {k}; touch {name}, outs: [{name}]}}" for k, name in ((1, "a"), (0, "b")))
     write(repository, f"stages:\n  a: {slow}\n  b: {quick}\n")
     often = "import sys; from scripts import repro; repro.HOLD = 0; sys.exit(repro.main(2))"
     told = run(repository, sys.executable, "-c", often, PYTHONPATH=str(ROOT))
