@@ -368,14 +368,14 @@ def test_two_folders_of_yours_give_a_leaderboard_an_audit_and_a_report(repositor
     others |= {"compare@fake", "compare@origin", "report"}
     assert {stage for stage in ran(output) if not re.search("@(pets|animals)", stage)} == others
     assert "60 images of 32×32 pixels, 0 files left out" in output
-    assert "warning: format, size and quality of the files alone tell the domains apart" in output
+    assert "warning: format, size and quality of the files alone tell the classes apart" in output
     audited = json.loads((repository / "metrics/audit/pets.json").read_text())
     assert (audited["told_by_coding"], audited["uneven"]) == (1.0, True)
     with (repository / "plots/tasks/pets/leaderboard.csv").open() as handle:
         assert len(list(csv.DictReader(handle))) == 5
     page = (repository / "plots/report.html").read_text()
-    assert "but for those of pets, your own images." in page
-    assert page.count("Format, size and quality of the files alone tell the domains apart") == 1
+    assert "but for those of pets, animals, your own images." in page
+    assert page.count("Format, size and quality of the files alone tell the classes apart") == 2
     assert '<section id="animals"' in page
     with (repository / "plots/tasks/animals/leaderboard.csv").open() as handle:
         assert {line["run"] for line in csv.DictReader(handle)} == {"animals-small_few", "animals-wildlife_cnn"}
