@@ -17,7 +17,7 @@ repro: $(READY)  ## rebuild whatever changed, as dvc repro does; JOBS=2 runs ind
 experiments: $(READY)  ## what the experiments changed and what came of it: dvc exp show, without what is the same in all
 	dvc exp show --no-pager --only-changed --hide-queued --drop '.*/|Created|State|Executor'
 
-own: $(READY)  ## ask about your own images: NAME=pets IMAGES=folder-or-archive, with a folder for each of two classes
+own: $(READY)  ## ask about your own images: NAME=pets IMAGES=folder-or-archive, with a folder for each class
 	@if [ -z "$$NAME" ] || [ -z "$$IMAGES" ]; then \
 		echo "error: give the images a name, and say where they are: make own NAME=pets IMAGES=photos" >&2; exit 1; \
 	fi

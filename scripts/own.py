@@ -15,11 +15,10 @@ from typing import Annotated
 import typer
 import yaml
 
-from scripts.study import Edit, composed, end
+from scripts.study import Edit, composed, end, write
 from whence import archive, pack
 from whence.base import settings
 from whence.base.errors import InputError, shown
-from whence.base.files import replacing
 from whence.base.stage import run
 from whence.datasets import folder
 
@@ -45,11 +44,7 @@ def main(
     found = archive.listed(path) if path.is_dir() else archive.members(path)
     names = list(islice((each for each, _ in found if not pack.PASSED_OVER.search(each)), LOOKED_AT))
     layout, classes = guessed(names, path)
-    for start, stop, new in sorted(edits(params, name, path, layout, classes, pixels), reverse=True):
-        text = text[:start] + new + text[stop:]
-    with replacing(settings.PARAMS) as partial:
-        partial.write_text(text, encoding="utf-8")
-        settings.read(partial)
+    write(text, edits(params, name, path, layout, classes, pixels))
     asked = f"{classes[0]} or {classes[1]}?" if len(classes) == 2 else f"which of {len(classes)}?"
     print(f"{settings.PARAMS}: {name}: {asked} Layout {layout}. `make repro` answers.")
 

@@ -54,9 +54,8 @@ class Command:
         print(f"Running stage '{name}':\n> {stage.cmd}", flush=True)
         granted, pipes = {}, {}
         if slots > 1:
-            granted["OMP_WAIT_POLICY"] = os.environ.get(
-                "OMP_WAIT_POLICY", "passive"
-            )  # who waits leaves the core to others
+            # Threads that wait leave the core to the other slots.
+            granted["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
             if found := gpus():
                 granted["CUDA_VISIBLE_DEVICES"] = found[slot % len(found)]
@@ -163,10 +162,8 @@ class Reproduction:
         """Write the stages that ran into the lock file, and those that are new to it in the order of a serial run."""
         if self.unsaved:
             self.unsaved[0].dvcfile.dump_stages(self.unsaved, update_pipeline=False)
-            names = locked()
-            order = [
-                name for name in dict.fromkeys([*self.before, *(s.addressing for s in self.serial)]) if name in names
-            ]
+            names, known = locked(), [*self.before, *(stage.addressing for stage in self.serial)]
+            order = [name for name in dict.fromkeys(known) if name in names]
             if names != order:
                 with modify_yaml(LOCK) as content:
                     content["stages"] = {name: content["stages"][name] for name in order}

@@ -5,7 +5,7 @@ named there, and they must be written out in params.yaml: what `<<` or an alias 
 their text changes: comments, merges and lines stay as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +28,12 @@ Edit = tuple[int, int, str]
 def main(study: Annotated[Path, typer.Argument()] = Path("study.yaml")) -> None:
     """Change params.yaml by what a file says."""
     (text, params), (wanted, named) = composed(settings.PARAMS), composed(study)
-    for start, stop, new in sorted(edits(params, named, wanted, study), reverse=True):
+    write(text, edits(params, named, wanted, study))
+
+
+def write(text: str, changes: Iterable[Edit]) -> None:
+    """Make params.yaml a text with changes, from its end on; a comment on the line of one keeps its column."""
+    for start, stop, new in sorted(changes, reverse=True):
         text = text[:start] + new + _aligned(text[stop:], len(new) - (stop - start))
     with replacing(settings.PARAMS) as partial:
         partial.write_text(text, encoding="utf-8")

@@ -21,28 +21,35 @@ SHARE = ("false positive rate", "true positive rate")
 
 def task(files: Files, name: str) -> Part:
     """Return the page's part of a yes-or-no question: standings, curves, confusion, significance, learning."""
-    question = settings.load(f"tasks.{name}", Task)
-    board = files.table("leaderboard", task=name)
-    places = {run: k for k, run in enumerate(board["run"])}
-    first = board.iloc[0]
+    question, board = settings.load(f"tasks.{name}", Task), files.table("leaderboard", task=name)
+    places, first = {run: k for k, run in enumerate(board["run"])}, board.iloc[0]
+    return _common(files, name, question, board, ("ROC AUC", "official_roc_auc")) | {
+        "positive": question.positive,
+        "tied": int((board["group"] == first["group"]).sum()),
+        "board": [_standing(row) for _, row in board.iterrows()],
+        "charts": _curves(files, name, places, float(first["official_n_positive"] / first["official_n"])),
+        "significance": _significance(files.table("significance", task=name), places),
+        "examples": examples(files, runs.of_task(name)),
+    }
+
+
+def _common(
+    files: Files, name: str, question: Task | runs.Question, board: pd.DataFrame, best: tuple[str, str]
+) -> Part:
+    """Return what is shown of every question; `best` orders the runs: what it is called, and its column."""
+    places, first = {run: k for k, run in enumerate(board["run"])}, board.iloc[0]
     return {
         "name": name,
         "question": question.question,
         "dataset": question.dataset,
         "source": runs.source(question.dataset),
-        "positive": question.positive,
         "n": int(first["official_n"]),
         "clean": int(first["clean_n"]),
         "valid": int(first["valid_n"]),
-        "best": {"run": first["run"], "metric": "ROC AUC", **_measured(first, "official_roc_auc")},
-        "tied": int((board["group"] == first["group"]).sum()),
+        "best": {"run": first["run"], "metric": best[0], **_measured(first, best[1])},
         "runs": list(places.items()),
-        "board": [_standing(row) for _, row in board.iterrows()],
-        "charts": _curves(files, name, places, float(first["official_n_positive"] / first["official_n"])),
         "learning": learning(files.table("training", task=name), places),
         "confusion": _confusion(files.table("confusion", task=name), places),
-        "significance": _significance(files.table("significance", task=name), places),
-        "examples": examples(files, runs.of_task(name)),
     }
 
 
@@ -138,37 +145,25 @@ def _significance(table: pd.DataFrame, places: dict[str, int]) -> Part:
 
 def classes(files: Files, name: str) -> Part:
     """Return the part of a question of several classes of your own images."""
-    question = settings.load(f"classes.{name}", runs.Question)
-    board = files.table("leaderboard", task=name)
-    places = {run: k for k, run in enumerate(board["run"])}
-    first = board.iloc[0]
-    return {
-        "name": name,
-        "question": question.question,
-        "dataset": question.dataset,
-        "source": runs.source(question.dataset),
-        "n": int(first["official_n"]),
-        "clean": int(first["clean_n"]),
-        "valid": int(first["valid_n"]),
-        "best": {"run": first["run"], "metric": "accuracy", **_measured(first, "official_accuracy")},
-        "runs": list(places.items()),
-        "board": [
-            {
-                "run": row["run"],
-                "accuracy": (accuracy := _measured(row, "official_accuracy")),
-                "dot": charts.interval(accuracy["value"], accuracy["low"], accuracy["high"], 0, 1),
-                "macro": _measured(row, "official_macro_f1"),
-                "weighted": float(row["official_weighted_f1"]),
-                "clean": float(row["clean_accuracy"]),
-                "ece": float(row["official_ece"]),
-                "epochs": f"{row['epochs']:g}",
-                "overfits": row["overfits"],
-            }
-            for _, row in board.iterrows()
-        ],
-        "learning": learning(files.table("training", task=name), places),
-        "confusion": _confusion(files.table("confusion", task=name), places),
+    question, board = settings.load(f"classes.{name}", runs.Question), files.table("leaderboard", task=name)
+    return _common(files, name, question, board, ("accuracy", "official_accuracy")) | {
+        "board": [_standing_of_classes(row) for _, row in board.iterrows()],
         "examples": examples(files, runs.of_question(name)),
+    }
+
+
+def _standing_of_classes(row: Any) -> Part:
+    accuracy = _measured(row, "official_accuracy")
+    return {
+        "run": row["run"],
+        "accuracy": accuracy,
+        "dot": charts.interval(accuracy["value"], accuracy["low"], accuracy["high"], 0, 1),
+        "macro": _measured(row, "official_macro_f1"),
+        "weighted": float(row["official_weighted_f1"]),
+        "clean": float(row["clean_accuracy"]),
+        "ece": float(row["official_ece"]),
+        "epochs": f"{row['epochs']:g}",
+        "overfits": row["overfits"],
     }
 
 
