@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from whence import pack, photos
 from whence.base import settings
@@ -22,8 +21,7 @@ def main(dataset: str, source: Path, images: Path, index: Path, unreadable: Path
     section = settings.load(f"folders.{dataset}.images", Images)
     if not source.exists():
         raise InputError(f"{source}: there is no such folder or archive; name it at folders.{dataset}.path")
-    how = Image.Resampling[section.filter.upper()]
-    wanted = photos.Wanted(section.pixels, section.pixels, None, how, section.fit == "crop")
+    wanted = photos.squares(section.pixels, section.filter, section.fit)
     advice = f"mend or remove them, or allow more with folders.{dataset}.images.unreadable"
     decoder = partial(photos.decode, wanted=wanted)
     count, bad = pack.gather(source, decoder, section.pixels, section.unreadable, images, index, "image", advice)

@@ -264,6 +264,12 @@ class TestFolder:
         with pytest.raises(InputError, match=r"file b/2\.txt: No such file or directory; take it out"):
             list(reading)
 
+    def test_a_link_to_nothing_is_named(self, folder):
+        (folder / "b/link.txt").symlink_to("nothing")
+        for work in (size, lambda path: list(members(path))):
+            with pytest.raises(InputError, match=r"b/link\.txt: No such file or directory; mend it, or take it out"):
+                work(folder)
+
     def test_a_file_that_is_too_large_is_refused(self, folder, monkeypatch):
         monkeypatch.setattr(archive, "MEMBER_BYTES", 5)
         with pytest.raises(InputError, match=r"file b/1\.txt holds 7 bytes, over the limit of 5; take it out"):

@@ -108,20 +108,23 @@ def _safe(name: str) -> str:
     return clean
 
 
-def listed(path: Path) -> list[tuple[str, os.stat_result]]:
-    """Return the files in a folder and below, sorted by name; raises InputError for what cannot be looked into."""
+def files(path: Path) -> Iterator[Path]:
+    """Yield the files in a folder and below but hidden ones; raises InputError for what may not be looked into."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}; change who may read there and run again") from error
 
-    found = []
     for folder, below, names in os.walk(path, onerror=refuse):
         below[:] = [name for name in below if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                file = Path(folder, name)
-                found.append((file.relative_to(path).as_posix(), file.stat()))
-    return sorted(found)
+        yield from (Path(folder, name) for name in names if not name.startswith("."))
+
+
+def listed(path: Path) -> list[tuple[str, os.stat_result]]:
+    """Return what `files` finds, by its name below the folder, sorted; raises InputError for a link to nothing, too."""
+    try:
+        return sorted((file.relative_to(path).as_posix(), file.stat()) for file in files(path))
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}; mend it, or take it out") from error
 
 
 def _folder_files(path: Path, _: str, limit: int, advance: Callable[[int], object]) -> Iterator[tuple[str, bytes]]:

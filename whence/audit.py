@@ -24,9 +24,6 @@ LEVELS = 16
 """Shades per channel that count as different colours: of 256, so that noise does not make new ones."""
 
 
-NAMED = ("format", "mode", "quality", "subsampling")
-
-
 class Settings(Similar):
     """Section audit."""
 
@@ -145,7 +142,11 @@ def told(coded: list[Coding], domain: NDArray[np.str_]) -> float:
     from sklearn.tree import DecisionTreeClassifier
 
     sides = np.array([[int(side) for side in one.size.split("×")] for one in coded])
-    named = [np.unique([getattr(one, name) for one in coded], return_inverse=True)[1] for name in NAMED]
+    named = [
+        np.unique([getattr(one, name) for one in coded], return_inverse=True)[1]
+        for name in Coding._fields
+        if name != "size"
+    ]
     tree = DecisionTreeClassifier(max_depth=4, min_samples_leaf=5, class_weight="balanced", random_state=0)
     parts = StratifiedKFold(min(5, int(np.bincount(known).min())), shuffle=True, random_state=0)
     said = cross_val_predict(tree, np.column_stack([sides, *named]), known, cv=parts)

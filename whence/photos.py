@@ -9,7 +9,6 @@ quality, except a file that is such a JPEG of this size already.
 """
 
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from whence import jpeg
+from whence import archive, jpeg
 from whence.base.errors import InputError
 
 LARGEST = 89_478_485
@@ -55,6 +54,11 @@ class Wanted(NamedTuple):
     """Whether of these the largest square in the middle was taken."""
 
 
+def squares(pixels: int, filter_: str, fit: str) -> Wanted:
+    """Return what is wanted of your own images: squares, by a filter of Pillow's, which crop or stretch makes."""
+    return Wanted(pixels, pixels, None, Image.Resampling[filter_.upper()], fit == "crop")
+
+
 class Seen(NamedTuple):
     """An image as the model sees it."""
 
@@ -75,22 +79,13 @@ def find(where: Path) -> tuple[list[Path], int]:
         return [where], 0
     readable = formats()
     endings = {ending for ending, name in Image.registered_extensions().items() if name in readable}
-    found, others = [], 0
-    for folder, below, names in os.walk(where, onerror=_refuse):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            if Path(name).suffix.lower() in endings:
-                found.append(Path(folder, name))
-            else:
-                others += 1
+    files = list(archive.files(where))
+    found = [file for file in files if file.suffix.lower() in endings]
+    others = len(files) - len(found)
     if not found:
         other = f", though {others:,} other files" if others else ""
         raise InputError(f"{where}: holds no image{other}; name a folder with .jpg, .png or other images, or one file")
     return sorted(found), others
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: {error.strerror}; change who may read there and run again")
 
 
 @cache

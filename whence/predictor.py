@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from whence import calibration, novelty, runs
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
 from whence.datasets.folder import Folder
-from whence.photos import Wanted
+from whence.photos import Wanted, squares
 from whence.table.tasks import Objects, Task
 
 PIPELINE = Path("dvc.yaml")
@@ -81,9 +80,7 @@ class Predictor:
         profile = novelty.read(files.profile)
         self.unlike = profile.score(list(question.domains) if isinstance(question, Objects) else None)
         height, width = profile.sides.tolist()
-        self.wanted = Wanted(
-            height, width, settings.value("cross.jpeg_quality").get(run.dataset), *_fitted(run.dataset)
-        )
+        self.wanted = _wanted(run.dataset, height, width)
         self.features = _features(name, kind, run.dataset, files.backbone, params)
 
     def answer(self, images: Images) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -93,12 +90,12 @@ class Predictor:
         return np.mean(proba, axis=0), self.unlike(images)
 
 
-def _fitted(dataset: str) -> tuple[Image.Resampling | None, bool]:
-    """Return by which filter, and whether by a crop, the images of a folder of yours were brought to one size."""
+def _wanted(dataset: str, height: int, width: int) -> Wanted:
+    """Return which images a run takes that learnt from a dataset: yours as they were brought to one size."""
     if not runs.own(dataset):
-        return None, False
+        return Wanted(height, width, settings.value("cross.jpeg_quality").get(dataset))
     section = settings.load(f"folders.{dataset}", Folder).images
-    return Image.Resampling[section.filter.upper()], section.fit == "crop"
+    return squares(section.pixels, section.filter, section.fit)
 
 
 def _run(name: str, params: dict[str, Any]) -> tuple[str, runs.Run | runs.ObjectRun]:
