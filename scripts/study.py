@@ -19,6 +19,7 @@ from whence.base.stage import run
 
 LISTS = (
     *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_controls", "object_transfers"),
+    *("class_runs", "class_transfers", "class_maps", "class_mistakes"),
     *("searches", "hidden", "mistakes", "corrupted", "attacked", "false_alarms", "examples"),
 )
 Edit = tuple[int, int, str]
@@ -34,7 +35,8 @@ def main(study: Annotated[Path, typer.Argument()] = Path("study.yaml")) -> None:
 def write(text: str, changes: Iterable[Edit]) -> None:
     """Make params.yaml a text with changes, from its end on; a comment on the line of one keeps its column."""
     for start, stop, new in sorted(changes, reverse=True):
-        text = text[:start] + new + _aligned(text[stop:], len(new) - (stop - start))
+        changed = text[:start] + new
+        text = changed + _aligned(text[stop:], _column(changed) - _column(text[:stop]))
     with replacing(settings.PARAMS) as partial:
         partial.write_text(text, encoding="utf-8")
         settings.read(partial)  # nothing is changed where what came of it is no YAML, an anchor being gone
@@ -73,6 +75,11 @@ def end(node: yaml.Node) -> int:
         last = node.value[-1]
         return end(last[1] if isinstance(node, yaml.MappingNode) else last)
     return node.end_mark.index
+
+
+def _column(text: str) -> int:
+    """Return how long the last line of a text is."""
+    return len(text) - text.rfind("\n") - 1
 
 
 def _aligned(rest: str, grown: int) -> str:

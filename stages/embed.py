@@ -1,13 +1,16 @@
 """Show every image of a dataset to a frozen backbone, and keep what it makes of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from whence import arrays, embedding
 from whence.base import settings
 from whence.base.stage import run
-from whence.estimators.network import backbones
+from whence.estimators.network import backbones, processes
 from whence.estimators.network.data import Scale
 
 
@@ -16,10 +19,12 @@ def main(dataset: str, backbone: str, images: Path, weights: Path, target: Path)
     name = backbones.known(backbone)
     section, array = settings.load("embed", embedding.Settings), arrays.Stored(images)
     net = backbones.load(weights, name, backbones.leaks([dataset]))
-    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)(array)
-    blocks = tqdm(embedded, total=-(-len(array) // embedding.BLOCK), unit="block", disable=None)
-    shape = arrays.write_blocks(target, blocks)
-    print(f"{shape[0]:,} rows × {shape[1]} features")
+    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)
+
+    def make(blocks: range) -> Iterator[NDArray[Any]]:
+        return embedded(array, tqdm(blocks, unit="block", disable=None if blocks.start == 0 else True))
+
+    processes.write_blocks(target, -(-len(array) // embedding.BLOCK), make)
 
 
 if __name__ == "__main__":

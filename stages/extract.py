@@ -2,12 +2,17 @@
 
 import importlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from whence import arrays
 from whence.base import settings
 from whence.base.stage import run
+from whence.estimators.network import processes
 
 BLOCK = 1024
 
@@ -17,11 +22,13 @@ def main(extractor: str, images: Path, target: Path) -> None:
     module = importlib.import_module(f"whence.features.{extractor}")
     section = settings.load(f"extract.{extractor}", module.Settings)
     array = arrays.Stored(images)
-    starts = range(0, len(array), BLOCK)
+
+    def make(blocks: range) -> Iterator[NDArray[Any]]:
+        starts = (number * BLOCK for number in blocks)
+        return pool.map(lambda start: module.extract(array[start : start + BLOCK], section), starts)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        blocks = pool.map(lambda start: module.extract(array[start : start + BLOCK], section), starts)
-        shape = arrays.write_blocks(target, blocks)
-    print(f"{shape[0]:,} rows × {shape[1]} features")
+        processes.write_blocks(target, -(-len(array) // BLOCK), make)
 
 
 if __name__ == "__main__":

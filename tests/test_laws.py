@@ -36,6 +36,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PARAMS = settings.read(ROOT / "params.yaml")
 LISTS = ("runs", "transfers", "object_runs", "object_transfers")
 STUDY = settings.read(ROOT / "study.yaml")
+WILD = [
+    run
+    for key, section in yaml.safe_load((ROOT / "wildlife.yaml").read_text()).items()
+    if key in {"class_runs", "class_transfers"}
+    for run in section.values()
+]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 COMMANDS = ("stages/predict.py",)
 """Scripts that people call, and no stage does: nothing depends on what they write."""
@@ -207,7 +213,7 @@ def test_every_classifier_has_a_section_of_its_name_and_every_section_its_classi
 
 def classifier_of(name):
     """Return the module that a section of train is for: that of the runs which name it."""
-    (found,) = {run["classifier"] for run in all_runs(STUDY) if run["settings"] == name}
+    (found,) = {run["classifier"] for run in [*all_runs(STUDY), *WILD] if run["settings"] == name}
     return found
 
 
@@ -356,7 +362,7 @@ def test_controls_are_runs_on_what_is_derived_from_the_dataset_of_those_that_the
 
 
 def test_the_study_holds_every_classifier_and_the_default_runs():
-    assert {run["settings"] for run in all_runs(STUDY)} == set(PARAMS["train"])
+    assert {run["settings"] for run in [*all_runs(STUDY), *WILD]} == set(PARAMS["train"])
     for section in LISTS:
         assert PARAMS[section].items() <= STUDY[section].items()
 

@@ -228,7 +228,7 @@ class TestRefusals:
             assert refused(x, y, *valid, batch=1) == ".batch: got 1 of 40 rows, expected two or more"
 
     def test_a_batch_that_is_too_small_for_the_processes(self, monkeypatch):
-        monkeypatch.setattr(estimator, "processes", lambda where: (1, 3))
+        monkeypatch.setattr(estimator.processes, "joined", lambda: (1, 3))
         message = refused(*splits(), batch=5)
         assert message == ".batch: got 5 of 40 rows, expected two or more for each of 3 processes"
 
@@ -321,7 +321,7 @@ class TestFit:
 
     def test_other_processes_write_nothing(self, tmp_path, monkeypatch):
         # What they would send each other does not matter here.
-        monkeypatch.setattr(estimator, "processes", lambda where: (1, 2))
+        monkeypatch.setattr(estimator.processes, "joined", lambda: (1, 2))
         monkeypatch.setattr(step, "DistributedDataParallel", lambda net, **_: net)
         for name in ("broadcast", "all_reduce"):
             monkeypatch.setattr(trainer.dist, name, lambda *_: None)

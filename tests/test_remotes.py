@@ -1,9 +1,13 @@
 """What is pushed to a remote serves a clone elsewhere: nothing is made a second time."""
 
 import re
+import shlex
+import subprocess
+import time
 
 import pytest
-from repositories import commit, run
+import yaml
+from repositories import QUIET, ROOT, commit, run
 
 pytestmark = pytest.mark.pipeline
 MADE = ("data/cifake/images.npy", "models/fake-mlp.safetensors", "metrics/fake.json", "plots/tasks/fake/roc.csv")
@@ -58,3 +62,82 @@ def test_an_artifact_is_had_by_its_name(repository, tmp_path):
     run(repository, "git", "tag", "--annotate", "fake-small@v1.0.0", "--message", "The first")
     run(repository, "dvc", "artifacts", "get", str(repository), "fake-small", "--out", str(tmp_path / "got"))
     assert (tmp_path / "got").read_bytes() == (repository / "models/fake-mlp.safetensors").read_bytes()
+
+
+@pytest.fixture
+def hub(repository, tmp_path):
+    """A server's git repository and a remote in a folder, both with all of `repository`, and a list of experiments."""
+    run(repository, "dvc", "remote", "add", "--default", "store", str(tmp_path / "remote"))
+    lines = [f"c-{k} --set-param train.logistic.C={value} 'compare@fake'" for k, value in enumerate((0.1, 10), 1)]
+    (repository / "grid.txt").write_text("\n".join(lines) + "\n")
+    commit(repository, "a remote and a grid")
+    run(repository, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", "--bare", str(repository), "hub.git")
+    run(repository, "git", "remote", "add", "origin", str(tmp_path / "hub.git"))
+    return tmp_path / "hub.git"
+
+
+def test_an_array_job_runs_a_line_each_on_machines_that_have_nothing_yet(repository, hub, tmp_path, monkeypatch):
+    """Two tasks at once, as SLURM starts them; what they made is had by name, and only what changed was run."""
+    script, grid = str(repository / "scripts/experiment.sh"), str(repository / "grid.txt")
+    (tmp_path / "node").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "node"))
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    tasks = []
+    for number in ("1", "2"):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", number)
+        pipe = subprocess.PIPE
+        tasks.append(subprocess.Popen([script, str(hub), grid], stdout=pipe, stderr=subprocess.STDOUT, text=True))
+    for task in tasks:
+        said, _ = task.communicate()
+        assert task.returncode == 0, said
+        ran = re.findall(r"Running stage '([^']+)'", said)
+        assert ran == ["train@fake-spectrum-logistic", "evaluate@fake-spectrum-logistic", "compare@fake"]
+    assert not list((tmp_path / "node").iterdir()), "the machine is as it was"
+    listed = run(repository, "dvc", "exp", "list", "--all-commits", "--name-only", "origin").split()
+    assert sorted(listed) == ["c-1", "c-2"]
+    run(repository, "dvc", "exp", "pull", "origin", "c-1", "c-2")
+    assert "train.logistic.C" in run(repository, "dvc", "params", "diff", "c-1", "c-2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "expected a repository and a file of experiments"),
+        (["somewhere", "grid.txt"], "which line of grid.txt? Say it last, or start an array job"),
+        (["somewhere", "grid.txt", "2"], "grid.txt: has no line 2"),
+        (["somewhere", "absent.txt", "1"], "absent.txt: there is no such file"),
+    ],
+)
+def test_an_experiment_that_is_not_told_is_asked_for(tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID", raising=False)
+    (tmp_path / "grid.txt").write_text("c-1 compare@fake\n")
+    said = run(tmp_path, str(ROOT / "scripts/experiment.sh"), *arguments, code=1)
+    assert said.startswith(f"error: {complaint}")
+
+
+def test_the_task_of_a_cloud_is_that_of_an_array(repository):
+    """SkyPilot starts `run` in the folder that it has copied, with `envs` as it is told them."""
+    task = yaml.safe_load((ROOT / "scripts/sky.yaml").read_text())
+    assert task["workdir"] == "."
+    assert task["envs"].keys() == {"REPOSITORY", "LINE"}
+    told = {"REPOSITORY": "a b", "LINE": "7"}
+    said = run(repository, "bash", "-c", task["run"].replace("scripts/experiment.sh", "printf '%s\n'"), **told)
+    assert said.splitlines() == ["a b", f"{repository}/grid.txt", "7"]
+    assert (repository / shlex.split(task["run"])[0]).stat().st_mode & 0o111
+
+
+def test_a_queue_runs_two_experiments_at_a_time_in_the_background(repository):
+    """Without clashes: both end well, and differ in nothing but the value that they were given."""
+    run(repository, "dvc", "exp", "run", "--queue", "--name", "c", "-S", "train.logistic.C=0.1,10", "compare@fake")
+    run(repository, "dvc", "queue", "start", "--jobs", "2")
+    for _ in range(600):
+        states = re.findall(r"c-\d .*(Queued|Running|Success|Failed)", run(repository, "dvc", "queue", "status"))
+        if states == ["Success"] * 2 or "Failed" in states:
+            break
+        time.sleep(0.5)
+    assert states == ["Success"] * 2, run(repository, "dvc", "queue", "logs", "c-1")
+    changed = run(repository, "dvc", "params", "diff", "c-1", "c-2").splitlines()
+    assert [line.split()[1:] for line in changed[1:]] == [["train.logistic.C", "0.1", "10"]]
+    run(repository, "dvc", "queue", "stop", "--kill")

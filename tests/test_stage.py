@@ -201,6 +201,37 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, error):
     assert tree(tmp_path) == {"new/file.txt": b"whole"}
 
 
+HOLD = """
+import sys, time
+from pathlib import Path
+from whence.base.files import replacing
+with replacing(Path("file")) as partial:
+    partial.write_text("first")
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_processes_do_not_write_one_file(here, killed):
+    """The second is refused by name, until the first has ended, in whatever way; nothing of the two is mixed."""
+    root = str(Path(__file__).resolve().parent.parent)
+    pipe, environment = subprocess.PIPE, os.environ | {"PYTHONPATH": root}
+    first = subprocess.Popen([sys.executable, "-c", HOLD], stdin=pipe, stdout=pipe, env=environment, text=True)
+    assert first.stdout.readline() == "holds\n"
+    told = re.escape("file: another process is writing it; wait until that one has ended")
+    with pytest.raises(InputError, match=told), replacing(Path("file")):
+        pass
+    if killed:
+        first.kill()
+    first.communicate()
+    assert Path("file").exists() is not killed
+    with replacing(Path("file")) as partial:
+        partial.write_text("second")
+    assert Path("file").read_text() == "second"
+    assert not Path(".file.partial").exists()
+
+
 def test_a_file_has_the_rights_that_the_umask_grants(tmp_path):
     before = os.umask(0o027)
     try:

@@ -1,6 +1,7 @@
 """The study script: what study.yaml names changes in params.yaml, and not a byte else."""
 
 import copy
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.serialize import modify_yaml
 
-from scripts import study
+from scripts import own, study
+from whence import runs
 from whence.base import settings, stage
 from whence.base.errors import InputError
 
@@ -152,7 +154,7 @@ def test_what_is_no_study_is_one_message(here, monkeypatch, capsys, content, com
 def real(tmp_path, monkeypatch):
     """A copy of the repository's params.yaml and study.yaml; the text of the former."""
     monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", "study.yaml"):
+    for name in ("params.yaml", "study.yaml", "wildlife.yaml"):
         shutil.copy(ROOT / name, name)
     return Path("params.yaml").read_text()
 
@@ -198,6 +200,36 @@ def test_a_second_time_changes_nothing(real):
     once = Path("params.yaml").read_bytes()
     study.main(Path("study.yaml"))
     assert Path("params.yaml").read_bytes() == once
+
+
+def test_the_wildlife_study_asks_what_params_yaml_knows(real, tmp_path):
+    """Nothing but the path of the images is one's own; every run of it has settings, and every look at it a run."""
+    for name in "abcdefghij":
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        (tmp_path / "animals" / name / "1.jpg").touch()
+    own.main("animals", tmp_path / "animals", 128)
+    study.main(Path("wildlife.yaml"))
+    content = settings.read()
+    assert content["folders"]["animals"]["images"]["pixels"] == 128
+    learnt = runs.of_question("animals")
+    assert sorted(learnt) == sorted({**content["class_runs"], **content["class_transfers"]})
+    for run in learnt.values():
+        module = importlib.import_module(f"whence.classifiers.{run.classifier}")
+        settings.load(f"train.{run.settings}", module.Settings)
+    assert {run.weights for run in runs.of_question("animals").values() if hasattr(run, "weights")} <= {
+        *content["weights"]
+    }
+    seen = {entry.run for entry in (*runs.maps().values(), *runs.mistakes().values()) if entry.task == "animals"}
+    kept = {key for key, entry in content["hidden"].items() if entry["dataset"] == "animals"}
+    assert seen <= kept == {*learnt} == {key for key in runs.examples() if key.startswith("animals")}
+    plain, augmented = (content["train"][f"wildlife_cnn{name}"]["augment"] for name in ("", "_augmented"))
+    assert not any(plain.values())
+    assert sum(map(bool, augmented.values())) >= 3
+
+
+def test_a_comment_keeps_its_column_where_a_value_of_several_lines_stood(here):
+    after = put("runs: {b: 3,\n c: 44}\n", "runs: {b: 1,\n c: 2}   # said\n")
+    assert after == "runs: {b: 3,\n c: 44}  # said\n"
 
 
 def test_it_works_on_what_dvc_leaves_behind(real):

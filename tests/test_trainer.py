@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from whence.base.errors import InputError
 from whence.base.settings import check
-from whence.estimators.network import device, progress, step, trainer
+from whence.estimators.network import device, processes, progress, step, trainer
 from whence.estimators.network.data import Data, Scale
 from whence.estimators.network.recipe import Settings
 
@@ -573,7 +573,7 @@ def shared(folder):
             return original(rows, epoch, seed)
 
         trainer.mirror = mirror
-        rank, world = device.processes(torch.device("cpu"))
+        rank, world = processes.joined()
         history = trainer.train(
             *(net, SCALE, rows(50, share=0.3), rows(30, seed=1), settings(**changes), 0),
             *(folder / kind, told.append, rank, world),
@@ -584,7 +584,7 @@ def shared(folder):
 
 def failing(folder):
     """The second rank fails in its second epoch."""
-    rank, world = device.processes(torch.device("cpu"))
+    rank, world = processes.joined()
     if rank == 1:
         original, counter = trainer.optimizers.step, itertools.count()
 

@@ -1,6 +1,6 @@
 """What a frozen backbone makes of images: its pooled activations, as features."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,13 @@ class Embedding:
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
         self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
 
-    def __call__(self, images: NDArray[Any] | Stored) -> Iterator[NDArray[np.float32]]:
-        """Yield the activations in the images' order, whatever n is."""
+    def __call__(
+        self, images: NDArray[Any] | Stored, blocks: Iterable[int] | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the activations of blocks of images, by their numbers; of all, in the images' order, where not told."""
         full = np.zeros((BLOCK, *images.shape[1:]), np.uint8)
-        for start in range(0, len(images), BLOCK):
-            block = images[start : start + BLOCK]
+        for number in range(-(-len(images) // BLOCK)) if blocks is None else blocks:
+            block = images[number * BLOCK : (number + 1) * BLOCK]
             full[: len(block)] = block
             with torch.inference_mode():
                 x = backbones.resized(self.scale(torch.from_numpy(full).to(self.device)), self.pixels)

@@ -1,19 +1,25 @@
-"""Where networks run: the device, the number format, the processes. Nothing of it is a parameter of the pipeline."""
+"""Where networks run: the device, the number format. Nothing of it is a parameter of the pipeline."""
 
-import atexit
 import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from whence.base.errors import InputError
 
 # MKL's products of matrices depend on where in memory a row begins, and so on the row's place in a batch, unless it is
 # told otherwise before the first of them; it costs nothing (its guide calls it conditional numerical reproducibility).
 os.environ.setdefault("MKL_CBWR", "AUTO")
+
+# glibc gives every large block back to the system when it is free, and the next layer gets it anew, page by page: up to
+# half of the time of a training. mallopt(3): no block is a mapping of its own, and none is given back.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+    for _setting, _value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)):
+        ctypes.CDLL(None).mallopt(_setting, _value)
 
 QUICK = ("avx512_bf16", "amx_bf16")
 """A CPU with one of these trains faster in bf16. ARM's bf16 is left out: nobody has measured it here."""
@@ -53,13 +59,3 @@ def drawing(where: torch.device, seed: int) -> Iterator[None]:
     with torch.random.fork_rng([where] if where.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-def processes(where: torch.device) -> tuple[int, int]:
-    """Join the processes that torchrun started, if any, until this one ends; return (rank, number of processes)."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return 0, 1
-    if not dist.is_initialized():  # to leave and to join again would wait forever
-        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
-        atexit.register(dist.destroy_process_group)
-    return dist.get_rank(), dist.get_world_size()

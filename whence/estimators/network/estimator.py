@@ -16,8 +16,8 @@ from whence import models
 from whence.arrays import Stored
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
-from whence.estimators.network import data, progress, trainer
-from whence.estimators.network.device import device, drawing, processes
+from whence.estimators.network import data, processes, progress, trainer
+from whence.estimators.network.device import device, drawing
 from whence.estimators.network.recipe import Settings
 from whence.models import History
 
@@ -76,7 +76,7 @@ class Estimator(models.Model):
         about = [self.name, self.classes_.tolist()]
         given = self.start.state_dict().values() if self.start else ()
         key = progress.key(self.settings, [Path(self.entry.__file__ or "")], about, [*train, *valid, *given])
-        rank, world = processes(self.device)
+        rank, world = processes.joined()
         self._check_batch(len(y), world)
         self.writes = rank == 0
         self.checkpoints = [_folder() / f"{key}-{world}-{seed}" for seed in self.settings.seeds]
@@ -87,9 +87,9 @@ class Estimator(models.Model):
                 net.begin(self.start)
             if hasattr(net, "prepare"):
                 net.prepare(self.scale(train.images[:: math.ceil(len(y) / SHOWN)]))
-            history = trainer.train(
-                *(net, self.scale, train, valid, self.settings, seed, checkpoint, report, rank, world, self.section)
-            )
+            about_it = (self.settings, seed, checkpoint, report, rank, world, self.section)
+            with processes.together():
+                history = trainer.train(net, self.scale, train, valid, *about_it)
             past = progress.joined(past, history)
             self.members.append(net)
         self.history_, self.best_epoch = past, progress.best_epochs(past, self.settings)
