@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from repositories import FEW, FEW_CONTROL, FEW_OBJECTS, ROOT, commit, edit, fresh, run
+from repositories import FEW, FEW_CONTROL, FEW_OBJECTS, ROOT, commit, edit, fresh, repro
 
 # Ctrl-C is tested, and shells start what runs in the background with it switched off.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,7 +71,7 @@ def small(tmp_path_factory):
         params["evaluate"]["metrics"]["resamples"] = 50
 
     edit(folder, shrink)
-    run(folder, sys.executable, "-m", "scripts.repro", "1")  # the lock file of `dvc repro`, in half of the time
+    repro(folder)
     commit(folder, "tiny sample, few runs")
     return folder
 

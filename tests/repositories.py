@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,11 @@ def run(folder, *command, code=0, **environment):
     )
     assert done.returncode == code, f"{' '.join(command)}\n{done.stdout}"
     return done.stdout
+
+
+def repro(folder, **environment):
+    """Bring everything up to date as `make repro` does, in half of the time of `dvc repro`; return what it said."""
+    return run(folder, sys.executable, "-m", "scripts.repro", "1", **environment)
 
 
 def commit(folder, message):

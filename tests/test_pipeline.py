@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from PIL import Image
-from repositories import FEW, FEW_CONTROL, PLOTS, commit, edit, fresh, run
+from repositories import FEW, FEW_CONTROL, PLOTS, commit, edit, fresh, repro, run
 from test_docs import commands
 
 from whence.base.settings import load
@@ -77,7 +77,7 @@ def test_a_second_repro_runs_nothing_and_git_stays_clean(small):
 
 def test_a_parameter_of_one_classifier_reruns_its_runs_and_what_follows(repository):
     edit(repository, lambda params: params["train"]["logistic"].update(C=0.01))
-    assert sorted(ran(run(repository, "dvc", "repro"))) == [
+    assert sorted(ran(repro(repository))) == [
         "compare@fake",
         "compare@origin",
         "compare_controls",
@@ -107,7 +107,7 @@ def test_a_changed_file_of_one_classifier_reruns_its_runs_alone(repository):
 def test_a_changed_file_of_the_networks_reruns_networks_alone(repository, file, names):
     path = repository / file
     path.write_text(path.read_text() + "\n# a remark\n")
-    stages = ran(run(repository, "dvc", "repro"))
+    stages = ran(repro(repository))
     expected = [
         f"{verb}{'_objects' * name.startswith('objects')}@{name}" for name in names for verb in ("train", "evaluate")
     ]
@@ -172,12 +172,12 @@ def test_a_changed_file_of_one_extractor_reruns_that_extractor(repository):
     path.write_text(path.read_text() + "\n# a remark\n")
     names = ["extract@cifake-spectrum", "extract@cinic10-spectrum", "extract_derived@cifake-shuffled"]
     names = ["examples@fake-mlp", *names, "profile@cifake", "profile@cinic10"]
-    assert sorted(ran(run(repository, "dvc", "repro"))) == names
+    assert sorted(ran(repro(repository))) == names
 
 
 def test_a_removed_run_leaves_no_row(repository):
     edit(repository, lambda params: params["runs"].pop("fake-pixels-forest"))
-    assert sorted(ran(run(repository, "dvc", "repro"))) == ["compare@fake", "compare@origin", "report"]
+    assert sorted(ran(repro(repository))) == ["compare@fake", "compare@origin", "report"]
     for path in (repository / "plots/tasks/fake").glob("*.csv"):
         assert "fake-pixels-forest" not in path.read_text(), path
         assert "fake-spectrum-logistic" in path.read_text(), path
@@ -188,22 +188,35 @@ def test_an_added_run_is_trained_evaluated_and_compared(repository):
     new = {"task": "fake", "dataset": "cifake", "features": "colour", "kind": "classical"}
     new |= {"classifier": "guess", "settings": "guess"}
     edit(repository, lambda params: params["runs"].update({"fake-guess": new}))
-    assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(run(repository, "dvc", "repro")))
+    assert {"train@fake-guess", "evaluate@fake-guess", "compare@fake"} <= set(ran(repro(repository)))
     with (repository / "plots/tasks/fake/leaderboard.csv").open() as handle:
         assert "fake-guess" in [row["run"] for row in csv.DictReader(handle)]
+
+
+def wait_for_queue(folder, count):
+    """Wait until so many experiments have ended well."""
+    states = []
+    for _ in range(600):
+        states = re.findall(r"Queued|Running|Success|Failed", run(folder, "dvc", "queue", "status"))
+        if "Failed" in states or states == ["Success"] * count:
+            break
+        time.sleep(0.5)
+    assert states == ["Success"] * count, run(folder, "dvc", "queue", "logs", "c-1")
 
 
 def test_experiments_in_place_in_a_temporary_folder_and_queued_give_the_same(repository, tmp_path):
     plain = Path(shutil.copytree(repository, tmp_path / "plain", symlinks=True))
     edit(plain, lambda params: params["train"]["logistic"].update(C=0.003))
-    run(plain, "dvc", "repro")
+    repro(plain)
     before = metric(repository)
     assert metric(plain) != before
 
-    run(repository, "dvc", "exp", "run", "--temp", "--name", "temporary", "-S", "train.logistic.C=0.003")
+    chosen = ("-S", "train.logistic.C=0.003", "compare@fake")
+    run(repository, "dvc", "exp", "run", "--temp", "--name", "temporary", *chosen)
     assert metric(repository) == before, "a temporary run leaves the workspace alone"
-    run(repository, "dvc", "exp", "run", "--queue", "-S", "train.logistic.C=0.003,0.5")
-    run(repository, "dvc", "exp", "run", "--run-all")
+    run(repository, "dvc", "exp", "run", "--queue", "--name", "c", "-S", "train.logistic.C=0.003,0.5", "compare@fake")
+    run(repository, "dvc", "queue", "start", "--jobs", "2")  # side by side in the background
+    wait_for_queue(repository, 2)
     shown = json.loads(run(repository, "dvc", "exp", "show", "--json"))
     found = {}
     for experiment in shown[-1]["experiments"] or []:
@@ -223,7 +236,7 @@ def test_experiments_in_place_in_a_temporary_folder_and_queued_give_the_same(rep
 def test_metrics_and_plots_are_shown_and_compared_across_branches(repository):
     run(repository, "git", "checkout", "-qb", "weaker")
     edit(repository, lambda params: params["train"]["logistic"].update(C=0.001))
-    run(repository, "dvc", "repro")
+    repro(repository)
     commit(repository, "weaker")
     shown = run(repository, "dvc", "metrics", "show", *(f"metrics/{key}.json" for key in FEW))
     assert max(map(len, shown.splitlines())) <= 130, "fits a terminal"
@@ -339,7 +352,7 @@ def test_a_local_archive_is_read_and_a_changed_one_reruns(repository, tmp_path):
     assert not any(name.startswith(("train", "pack")) for name in ran(output)), "the same archive gives the same rest"
     with zipfile.ZipFile(mine, "a") as archive:
         archive.writestr("train/REAL/readme.txt", "a document is passed over")
-    assert {"fetch@cifake", "pack@cifake"} <= set(ran(run(repository, "dvc", "repro")))
+    assert {"fetch@cifake", "pack@cifake"} <= set(ran(repro(repository)))
 
 
 def test_a_broken_archive_stops_the_pipeline_with_a_message(repository, tmp_path):

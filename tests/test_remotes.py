@@ -3,7 +3,6 @@
 import re
 import shlex
 import subprocess
-import time
 
 import pytest
 import yaml
@@ -92,8 +91,8 @@ def test_an_array_job_runs_a_line_each_on_machines_that_have_nothing_yet(reposit
     for task in tasks:
         said, _ = task.communicate()
         assert task.returncode == 0, said
-        ran = re.findall(r"Running stage '([^']+)'", said)
-        assert ran == ["train@fake-spectrum-logistic", "evaluate@fake-spectrum-logistic", "compare@fake"]
+        ran = re.findall(r"Running stage '(\w+)@fake[a-z-]*'", said)
+        assert sorted(ran) == ["compare", "evaluate", "evaluate_control", "train", "train_control"]
     assert not list((tmp_path / "node").iterdir()), "the machine is as it was"
     listed = run(repository, "dvc", "exp", "list", "--all-commits", "--name-only", "origin").split()
     assert sorted(listed) == ["c-1", "c-2"]
@@ -126,18 +125,3 @@ def test_the_task_of_a_cloud_is_that_of_an_array(repository):
     said = run(repository, "bash", "-c", task["run"].replace("scripts/experiment.sh", "printf '%s\n'"), **told)
     assert said.splitlines() == ["a b", f"{repository}/grid.txt", "7"]
     assert (repository / shlex.split(task["run"])[0]).stat().st_mode & 0o111
-
-
-def test_a_queue_runs_two_experiments_at_a_time_in_the_background(repository):
-    """Without clashes: both end well, and differ in nothing but the value that they were given."""
-    run(repository, "dvc", "exp", "run", "--queue", "--name", "c", "-S", "train.logistic.C=0.1,10", "compare@fake")
-    run(repository, "dvc", "queue", "start", "--jobs", "2")
-    for _ in range(600):
-        states = re.findall(r"c-\d .*(Queued|Running|Success|Failed)", run(repository, "dvc", "queue", "status"))
-        if states == ["Success"] * 2 or "Failed" in states:
-            break
-        time.sleep(0.5)
-    assert states == ["Success"] * 2, run(repository, "dvc", "queue", "logs", "c-1")
-    changed = run(repository, "dvc", "params", "diff", "c-1", "c-2").splitlines()
-    assert [line.split()[1:] for line in changed[1:]] == [["train.logistic.C", "0.1", "10"]]
-    run(repository, "dvc", "queue", "stop", "--kill")

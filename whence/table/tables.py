@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,23 @@ from whence.base.errors import InputError
 from whence.base.files import replacing
 
 Strings = NDArray[np.str_]
+LINES = 2**16
+"""Lines that are Python's texts at once: a text takes several times as much memory as in an array."""
 
 
 def read_csv(path: Path) -> dict[str, Strings]:
     """Return the columns as text; raises InputError unless every line has as many fields as the header."""
     try:
         with path.open(encoding="utf-8", newline="") as handle:
-            names, *lines = csv.reader(handle)
-        columns = list(zip(*lines, strict=True)) if lines else [() for _ in names]
-        return {name: np.array(column, np.str_) for name, column in zip(names, columns, strict=True)}
+            lines = csv.reader(handle)
+            names = next(lines, [])
+            parts: list[list[Strings]] = [[] for _ in names]
+            while some := list(islice(lines, LINES)):
+                for part, column in zip(parts, zip(*some, strict=True), strict=True):
+                    part.append(np.array(column, np.str_))
+        if not names:
+            raise ValueError("it is empty")
+        return {name: np.concatenate([np.zeros(0, np.str_), *part]) for name, part in zip(names, parts, strict=True)}
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a readable table ({error}); run dvc repro to make it again") from error
 
