@@ -66,16 +66,18 @@ def _handles(names: list[str]) -> list[Any]:
 
 
 def _splits(title: str, table: pd.DataFrame, dimensions: int) -> Any:
-    """Draw one map, a row per split and a column per colouring."""
+    """Draw one map, a row per split and a column per colouring, but for one that has a colour alone."""
     kind = {"projection": "3d"} if dimensions == 3 else {}
-    figure, grid = plt.subplots(3, 3, figsize=(11, 11.5), layout="constrained", subplot_kw=kind)
+    used = {by: meaning for by, meaning in COLOURINGS.items() if by == "right" or len(_names(table, by)) > 1}
+    size: dict[str, Any] = {"figsize": (11 * len(used) / 3, 11.5), "layout": "constrained", "squeeze": False}
+    figure, grid = plt.subplots(3, len(used), subplot_kw=kind, **size)
     figure.suptitle(title)
     for row, split in zip(grid, SPLITS, strict=True):
         part = table[table["split"] == split]
-        for axes, (by, meaning) in zip(row, COLOURINGS.items(), strict=True):
+        for axes, (by, meaning) in zip(row, used.items(), strict=True):
             pictures.draw_map(axes, part, by, _names(table, by), dimensions)
             axes.set_title(f"{split} ({len(part):,}) {meaning if split == SPLITS[0] else ''}")
-    for axes, by in zip(grid[-1], COLOURINGS, strict=True):
+    for axes, by in zip(grid[-1], used, strict=True):
         names = _names(table, by)
         axes.legend(_handles(names), names, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8)
     return figure

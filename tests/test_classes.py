@@ -39,7 +39,7 @@ class TestOverfitting:
         [
             ([1.0, 0.8, 0.6], None, 3, 0, "no"),
             ([1.0, 0.5, 0.6, 0.75], None, 2, 0.5, "from epoch 2 on"),
-            ([1.0, 0.5, 0.54], None, 2, 0.08, "no"),
+            ([1.0, 0.5, 0.52], None, 2, 0.04, "no"),
             ([1.0, 0.5, 0.75], [1.0, 0.5, 0.9], 2, 0.5, "no"),  # it diverges: train loss rises as well
             ([0.7], None, 1, 0, "no"),
         ],
