@@ -94,7 +94,8 @@ class Reproduction:
             while True:
                 while self.free and not self.failed and (stage := self.ready()):
                     self.left.remove(stage)
-                    self.take_up(stage)
+                    with self.noted(stage):
+                        self.take_up(stage)
                 if not self.busy or time.monotonic() - self.saved > HOLD:
                     self.save()
                 if not self.busy:
@@ -146,9 +147,15 @@ class Reproduction:
         if code:
             self.failed.append(f"failed to reproduce '{stage.addressing}': exit status {code}")
             return
-        try:
+        with self.noted(stage):
             self.keep(stage)
-        except DvcException as error:
+
+    @contextlib.contextmanager
+    def noted(self, stage: Stage) -> Iterator[None]:
+        """Note that a stage fails where DVC says so: a file that it needs or should have made is not there."""
+        try:
+            yield
+        except (DvcException, OSError) as error:
             self.failed.append(f"failed to reproduce '{stage.addressing}': {error}")
 
     def keep(self, stage: Stage) -> None:

@@ -6,6 +6,7 @@ longer than `--most` seconds, its last time times the growth. A line of a Markdo
 wall-clock seconds, microseconds per image, and the largest memory of a process.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,6 +34,7 @@ STAGES = (
     *("train@fake-spectrum-logistic", "train@fake-pixels-forest", "train@fake-small"),
     *("evaluate@fake-spectrum-logistic", "evaluate@fake-small"),
 )
+ROOT = Path(__file__).resolve().parent.parent
 DRAWN = 1000
 """Images that are drawn together."""
 
@@ -58,23 +60,23 @@ def measured(
     """Yield each stage, its seconds of wall-clock time, and the most memory (GB) that its processes held."""
     source, clone = folder / "drawn.tar.gz", folder / "clone"
     archive.write(source, "tar.gz", drawn(count))
-    subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
-    os.chdir(clone)
-    asked(source)
-    commands = {stage.addressing: stage.cmd for stage in Repo().index.stages}
-    for stage in STAGES:
-        rows, seconds = taken.get(stage, (count, 0.0))
-        if seconds * count / rows > most:
-            print(f"| `{stage}` | {count:,} | more than {most:,.0f} | | |", flush=True)
-            continue
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            ["bash", "-c", f"exec {commands[stage]}"], stdout=subprocess.DEVNULL, stderr=sys.stderr
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        if status:
-            raise SystemExit(f"{stage}: exit status {status}")
-        yield stage, time.perf_counter() - start, used.ru_maxrss / 1e6
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    with contextlib.chdir(clone):
+        asked(source)
+        commands = {stage.addressing: stage.cmd for stage in Repo().index.stages}
+        for stage in STAGES:
+            rows, seconds = taken.get(stage, (count, 0.0))
+            if seconds * count / rows > most:
+                print(f"| `{stage}` | {count:,} | more than {most:,.0f} | | |", flush=True)
+                continue
+            start = time.perf_counter()
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {commands[stage]}"], stdout=subprocess.DEVNULL, stderr=sys.stderr
+            )
+            _, status, used = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"{stage}: exit status {status}")
+            yield stage, time.perf_counter() - start, used.ru_maxrss / 1e6
 
 
 def asked(source: Path) -> None:

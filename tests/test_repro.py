@@ -158,6 +158,22 @@ def test_others_may_ask_meanwhile_and_not_write_the_same(repository):
     assert told.endswith("\n1\n")
 
 
+def test_what_a_stage_lacks_is_named_and_its_neighbours_end(repository):
+    write(
+        repository,
+        """
+        stages:
+          slow: {cmd: 'sleep 2; touch slow.txt', outs: [slow.txt]}
+          lacks: {cmd: 'touch lacks.txt', deps: [absent.txt], outs: [lacks.txt]}
+        """,
+    )
+    told = repro(repository, code=1)
+    assert "error: failed to reproduce 'lacks': " in told
+    assert "absent.txt" in told
+    assert (repository / "slow.txt").exists()
+    assert "slow" in locked(repository)
+
+
 def test_the_lock_file_is_that_of_dvc(repository):
     """The same pipeline by `dvc repro`: parameters, folders, uncached files and metrics, byte for byte."""
     (repository / "params.yaml").write_text("a: {b: 1}\n")
