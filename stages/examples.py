@@ -2,9 +2,10 @@
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -16,7 +17,13 @@ from whence.features import spectrum
 from whence.table import rows, tables, tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
     from whence.estimators.network.estimator import Estimator
+
+    Ask = Callable[[Tensor], Tensor]
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -54,12 +61,16 @@ def main(
     pixels: Path,
     spectra: Path,
     picture: Path,
+    backbone: Annotated[str, typer.Argument()] = "",
+    features: Annotated[Path | None, typer.Argument()] = None,
+    start: Annotated[Path | None, typer.Argument()] = None,
 ) -> None:
     """Read `images` (.npy, uint8) of `labels` (csv) and a network; `section` is tasks.<name> or objects.<name>.
 
     Writes `examples` (csv: a line each, with its spectrum), `pixels` (.npy, float16, n×H×W×4: red, green and blue in
     levels, and by how many nats the log odds fall where it is covered, the network seeing one view), `spectra` (csv: of
-    the classes) and `picture` (png).
+    the classes) and `picture` (png). A network on the features of a backbone is told its name, these (.npy, row by row
+    the same images) and its weights (.safetensors).
     """
     entry = importlib.import_module(f"whence.classifiers.{classifier}")
     estimator = importlib.import_module("whence.estimators.network.estimator")
@@ -67,17 +78,20 @@ def main(
     table, array = rows.read(labels), arrays.read(images)
     rows.check_aligned(table, array, images)
     model = estimator.Estimator.load(entry, weights, card)
-    if show.window > min(model.shape[:2]):
-        found = f"got {show.window}, expected at most the side of an image, {min(model.shape[:2])}"
+    if show.window > min(array.shape[1:3]):
+        found = f"got {show.window}, expected at most the side of an image, {min(array.shape[1:3])}"
         raise InputError(f"{settings.PARAMS}: show.window: {found}")
     names, target = np.asarray(model.classes_), asked.target(table)
     tested = _tested(table, asked, section)
     chosen = rows.spaced(tested, show.rows)
-    proba = models.ask(model, array, chosen).mean(axis=0)
+    seen = array if features is None else arrays.read(features)
+    rows.check_aligned(table, seen, features or images)
+    proba = models.ask(model, seen, chosen).mean(axis=0)
     answer, sure = proba.argmax(axis=1), proba.max(axis=1)
     place = _chosen(target[chosen], names, answer, sure, show.per_class)
     row, said, score = chosen[place], answer[place], sure[place]
-    covered = _covered(model, array[row], said, show)
+    asks = _of_pixels(model, asked.dataset, backbone, start)
+    covered = _covered(model, asks, array[row], said, show)
     known = _spectra(array, table, target, names)
     own = spectrum.extract(array[row], spectrum.Settings(bins=known.shape[1])).astype(float)
     lines = {
@@ -121,7 +135,25 @@ def _chosen(actual: Any, names: Any, said: Rows, sure: Floats, most: int) -> Row
     return np.concatenate(found)
 
 
-def _covered(model: "Estimator", x: NDArray[np.uint8], said: Rows, show: Settings) -> NDArray[np.float32]:
+def _of_pixels(model: "Estimator", dataset: str, backbone: str, start: Path | None) -> "list[Ask]":
+    """Return each member as a function of images (B, 3, H, W) in [0, 1], on features with the backbone before it."""
+    members = range(len(model.members))
+    if start is None:
+        return [model.of_pixels(member, views=1) for member in members]
+    from whence import embedding
+    from whence.estimators.network import backbones
+    from whence.estimators.network.data import Scale
+
+    name, section = backbones.known(backbone), settings.load("embed", embedding.Settings)
+    net = backbones.load(start, name, backbones.leaks([dataset]))
+    trunk = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)
+    heads = [model.of_features(member) for member in members]
+    return [lambda x, head=head: head(trunk.of_pixels(x)) for head in heads]  # type: ignore[misc]
+
+
+def _covered(
+    model: "Estimator", asks: "list[Ask]", x: NDArray[np.uint8], said: Rows, show: Settings
+) -> NDArray[np.float32]:
     """Return (n, H, W), the mean over the members; images with much to cover are looked at a few at a time."""
     import torch
 
@@ -130,10 +162,7 @@ def _covered(model: "Estimator", x: NDArray[np.uint8], said: Rows, show: Setting
         part = slice(start, start + models.BLOCK // 64)
         images = torch.from_numpy(x[part]).to(model.device).permute(0, 3, 1, 2).float() / 255
         of = torch.from_numpy(said[part]).to(model.device)
-        maps = [
-            saliency.occlusion(model.of_pixels(member, views=1), images, of, show.window, show.stride)
-            for member in range(len(model.members))
-        ]
+        maps = [saliency.occlusion(ask, images, of, show.window, show.stride) for ask in asks]
         parts.append(torch.stack(maps).mean(0).float().cpu().numpy())
     return np.concatenate(parts)
 

@@ -60,6 +60,7 @@ def small(tmp_path_factory):
         params["false_alarms"] = {"fake-mlp": params["corrupted"]["fake-mlp"] | {"asked": "cinic10"}}
         params["attacked"] = {"fake-mlp": {"task": "fake", "dataset": "cifake", "classifier": "mlp"}}
         params["examples"] = {"fake-mlp": {"section": "tasks.fake", "dataset": "cifake", "classifier": "mlp"}}
+        params["head_examples"] = {}
         params["derived"] = {"cifake-shuffled": STUDY["derived"]["cifake-shuffled"]}
         params["controls"] = {FEW_CONTROL: STUDY["controls"][FEW_CONTROL]}
         params["tsne"] |= {"rows": 30, "perplexity": 5.0, "neighbours": 3}

@@ -270,6 +270,14 @@ class TestEmbed:
         monkeypatch.setattr(embedding, "bf16", lambda _: False)
         np.testing.assert_allclose(self.features(net, x), wanted, rtol=0, atol=1e-4)
 
+    def test_of_pixels_they_are_the_same(self, net):
+        x = self.images(5)
+        trunk = embedding.Embedding(net, Scale(*backbones.normalisation(SMALL)), 64)
+        with torch.inference_mode():
+            found = trunk.of_pixels(torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255).numpy()
+        wanted = np.concatenate(list(trunk(x)))
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.998  # of bf16, where the processor has it
+
     def test_the_stage(self, here, net):
         np.save(here / "x.npy", self.images(3))
         backbones.write(here / "w", SMALL, net.state_dict(), "nothing")

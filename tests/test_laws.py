@@ -21,6 +21,7 @@ from whence.runs import (
     Corrupted,
     Example,
     FalseAlarm,
+    HeadExample,
     Map,
     Mistake,
     ObjectControl,
@@ -341,6 +342,17 @@ def test_examples_are_of_every_network_of_images(content):
             wanted[key] = {"section": section, "dataset": run["dataset"], "classifier": run["classifier"]}
             settings.check(content["examples"][key], Example, key)
     assert list(content["examples"].items()) == list(wanted.items())
+
+
+@pytest.mark.parametrize("content", [PARAMS, PARAMS | STUDY], ids=["params", "study"])
+def test_examples_are_of_every_network_on_a_backbone(content):
+    wanted = {}
+    for key, run in content["runs"].items():
+        if run["kind"] == "network" and run["features"] in {*PARAMS["weights"], *content["weights"]}:
+            about = {"section": f"tasks.{run['task']}", "dataset": run["dataset"], "classifier": run["classifier"]}
+            wanted[key] = about | {"features": run["features"]}
+            settings.check(content["head_examples"][key], HeadExample, key)
+    assert list(content["head_examples"].items()) == list(wanted.items())
 
 
 @pytest.mark.parametrize("content", [PARAMS, STUDY], ids=["params", "study"])

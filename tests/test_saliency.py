@@ -1,17 +1,23 @@
 """Where an answer stands: closed forms of occlusion, and the examples that are chosen and drawn."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from repositories import ROOT, write_rows
+from repositories import ROOT, edit, write_rows
 
+from stages import embed
 from stages import examples as stage
-from whence import pictures, saliency
+from whence import embedding, pictures, saliency
 from whence.base import settings
 from whence.base.errors import InputError
-from whence.classifiers import simple_cnn
+from whence.classifiers import head, simple_cnn
+from whence.estimators.network import backbones
+from whence.estimators.network.data import Scale
 from whence.estimators.network.estimator import Estimator
 from whence.features import spectrum
 
@@ -87,6 +93,41 @@ def shown(tmp_path_factory):
 
 def ask(folder, section="tasks.fake"):
     stage.main(section, "simple_cnn", *(folder / name for name in FILES))
+
+
+def test_a_network_on_the_features_of_a_backbone_is_asked_through_it(shown, tmp_path, monkeypatch):
+    """Its answers are those on the features that it learnt from; what is covered, it sees through the backbone."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("labels", "images.npy", "params.yaml"):
+        shutil.copy(shown / name, name)
+    edit(tmp_path, lambda params: params["embed"].update(pixels=32))
+    torch.manual_seed(0)
+    backbones.write(Path("start"), "resnet18", backbones.drawn("resnet18", 0), backbones.NOTHING)
+    embed.main("cifake", "resnet18", Path("images.npy"), Path("start"), Path("features.npy"))
+    features, domain = np.load("features.npy"), pd.read_csv("labels")["domain"].to_numpy()
+    plain = settings.load("train.head", head.Settings).model_copy(update={"epochs": 3, "batch": 16})
+    train, valid = ((features[s == SPLIT], domain[s == SPLIT]) for s in ("train", "valid"))
+    model = Estimator(head, plain).fit(*train, *valid, np.array(["real", "fake"]))
+    model.save(Path("weights"), Path("card"))
+    files = (tmp_path / name for name in FILES)
+    stage.main("tasks.fake", "head", *files, "resnet18", Path("features.npy"), Path("start"))
+    table, kept = pd.read_csv("one.csv"), np.load("one.npy")
+    proba = model.predict_proba(features[table["row"]])
+    assert table["score"].to_numpy() == pytest.approx(proba.max(axis=1), abs=1e-6)
+    assert kept.shape == (len(table), 16, 16, 4)
+    # The corner is covered by one square alone: what the log odds lose there, step by step.
+    row, said = int(table["row"][0]), int(np.flatnonzero(model.classes_ == table["predicted"][0])[0])
+    image = np.load("images.npy")[row].astype(np.float32)
+    covered = image.copy()
+    covered[:8, :8] = image.mean(axis=(0, 1))
+    trunk = embedding.Embedding(
+        backbones.load(Path("start"), "resnet18", []), Scale(*backbones.normalisation("resnet18")), 32
+    )
+    with torch.inference_mode():
+        both = torch.from_numpy(np.stack([image, covered])).permute(0, 3, 1, 2) / 255
+        z = model.of_features(0)(trunk.of_pixels(both)).double().numpy()
+    odds = z[:, said] - z[:, 1 - said]
+    assert kept[0, 0, 0, 3] == pytest.approx(odds[0] - odds[1], rel=0.02, abs=0.02)
 
 
 def test_wrong_ones_of_every_class_the_surest_first_and_right_ones(shown):

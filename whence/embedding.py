@@ -11,7 +11,7 @@ from pydantic import Field
 from whence.arrays import Stored
 from whence.base.settings import Section
 from whence.estimators.network import backbones
-from whence.estimators.network.data import Scale
+from whence.estimators.network.data import Scale, constant
 from whence.estimators.network.device import bf16, device
 
 BLOCK = 64
@@ -36,6 +36,13 @@ class Embedding:
         self.scale, self.pixels, self.device = scale, pixels, device()
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
         self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
+
+    def of_pixels(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activations (B, D) float32 of images (B, 3, H, W) float32 in [0, 1]."""
+        mean, std = (constant(part, self.device)[:, None, None] for part in self.scale)
+        x = backbones.resized((255 * x - mean) / std, self.pixels)
+        z: torch.Tensor = self.net(x.to(self.kind, memory_format=torch.channels_last))
+        return z.float()
 
     def __call__(
         self, images: NDArray[Any] | Stored, blocks: Iterable[int] | None = None

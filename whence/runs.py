@@ -165,6 +165,17 @@ class Examples(RootModel[dict[str, Example]]):
     """Section examples."""
 
 
+class HeadExample(Example):
+    """One entry of section head_examples: a network on the features of a backbone."""
+
+    features: str
+    """The backbone."""
+
+
+class HeadExamples(RootModel[dict[str, HeadExample]]):
+    """Section head_examples."""
+
+
 class AllAttacked(RootModel[Annotated[dict[str, Attacked], Field(min_length=1)]]):
     """Section attacked."""
 
@@ -227,8 +238,8 @@ def corrupted() -> dict[str, Corrupted]:
 
 
 def examples() -> dict[str, Example]:
-    """Return section examples, in the order of params.yaml; raises InputError if an entry is malformed."""
-    return settings.load("examples", Examples).root
+    """Return sections examples and head_examples, in the order of params.yaml; raises InputError as `maps`."""
+    return settings.load("examples", Examples).root | settings.load("head_examples", HeadExamples).root
 
 
 def attacked() -> dict[str, Attacked]:

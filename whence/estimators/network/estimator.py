@@ -160,6 +160,11 @@ class Estimator(models.Model):
         last = torch.channels_last
         return lambda x: trainer.logits(net, ((255 * x - mean) / std).contiguous(memory_format=last), views)
 
+    def of_features(self, member: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a member as a function of features (B, d) float32: logits (B, K)."""
+        net = self.members[member].eval().requires_grad_(requires_grad=False)
+        return lambda x: trainer.logits(net, x, 1)
+
     @torch.inference_mode()
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return (n, D) float32, what the first member gives its last layer, of each image as it is."""
