@@ -10,24 +10,16 @@
 #
 # The repository names a default remote of DVC (`dvc remote add --default`) that the machine may read and write.
 set -euo pipefail
-if [ $# -lt 2 ]; then
-  echo "error: expected a repository and a file of experiments: scripts/experiment.sh REPOSITORY GRID [LINE]" >&2
+die() {
+  echo "error: $1" >&2
   exit 1
-fi
+}
+[ $# -ge 2 ] || die "expected a repository and a file of experiments: scripts/experiment.sh REPOSITORY GRID [LINE]"
 repository=$1 line=${3:-${SLURM_ARRAY_TASK_ID:-}}
-if [ -z "$line" ]; then
-  echo "error: which line of $2? Say it last, or start an array job" >&2
-  exit 1
-fi
-if [ ! -f "$2" ]; then
-  echo "error: $2: there is no such file" >&2
-  exit 1
-fi
+[ -n "$line" ] || die "which line of $2? Say it last, or start an array job"
+[ -f "$2" ] || die "$2: there is no such file"
 experiment=$(sed -n "${line}p" "$2")
-if [ -z "$experiment" ]; then
-  echo "error: $2: has no line $line" >&2
-  exit 1
-fi
+[ -n "$experiment" ] || die "$2: has no line $line"
 name=${experiment%% *}
 eval "arguments=(${experiment#"$name"})" # quoted as in a shell
 

@@ -14,14 +14,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
+import yaml
 from dvc.repo import Repo
 from PIL import Image
 
-from scripts.study import composed, end, write
+from scripts import study
 from whence import archive
 from whence.base.stage import run
 from whence.datasets import cifake
@@ -58,8 +59,8 @@ def measured(
     folder: Path, count: int, taken: dict[str, tuple[int, float]], most: float
 ) -> Iterator[tuple[str, float, float]]:
     """Yield each stage, its seconds of wall-clock time, and the most memory (GB) that its processes held."""
-    source, clone = folder / "drawn.tar.gz", folder / "clone"
-    archive.write(source, "tar.gz", drawn(count))
+    source, clone = folder / "drawn.tar", folder / "clone"
+    archive.write(source, "tar", drawn(count))
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     with contextlib.chdir(clone):
         asked(source)
@@ -81,17 +82,14 @@ def measured(
 
 def asked(source: Path) -> None:
     """Make params.yaml, here, read an archive, and learn one epoch."""
-    text, params = composed(Path("params.yaml"))
-    wanted = {("source",): "local", ("fetch", "cifake", "archive"): str(source), ("train", "small", "epochs"): "1"}
-
-    def edits() -> Iterator[tuple[int, int, str]]:
-        for path, value in wanted.items():
-            node: Any = params
-            for key in path:
-                node = {name.value: part for name, part in node.value}[key]
-            yield node.start_mark.index, end(node), value
-
-    write(text, edits())
+    wanted = {
+        "source": "local",
+        "fetch": {"cifake": {"archive": str(source)}},
+        "train": {"small": {"epochs": 1}},
+    }
+    changes = source.with_name("changes.yaml")
+    changes.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    study.main(changes)
 
 
 def drawn(count: int) -> Iterator[tuple[str, bytes]]:

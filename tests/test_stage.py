@@ -202,7 +202,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, error):
 
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from whence.base.files import replacing
 with replacing(Path("file")) as partial:
