@@ -4,7 +4,6 @@
 is read from disk is half a gigabyte, or with `make bench GIGABYTES=20` as much as that.
 """
 
-import ctypes
 import importlib
 import os
 import shutil
@@ -44,17 +43,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 def by_itself(work: Callable[[], float]) -> float:
     """Return what `work` returns, glibc doing with memory what it does by itself, as it does for who is not us."""
-    from whence.estimators.network import device
+    from whence.estimators.network.device import KEPT, USUAL, allocate
 
-    libc = ctypes.CDLL(None)
-    mine = {device.M_MMAP_MAX: (65536, 0), device.M_TRIM_THRESHOLD: (2**17, -1), device.M_TOP_PAD: (0, 2**26)}
-    for setting, (usual, _) in mine.items():
-        libc.mallopt(setting, usual)
+    allocate(USUAL)
     try:
         return work()
     finally:
-        for setting, (_, kept) in mine.items():
-            libc.mallopt(setting, kept)
+        allocate(KEPT)
 
 
 def compare(title: str, ours: Callable[[], float], theirs: Callable[[], float], count: int, unit: str) -> None:

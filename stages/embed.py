@@ -8,18 +8,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from whence import arrays, embedding
-from whence.base import settings
 from whence.base.stage import run
-from whence.estimators.network import backbones, processes
-from whence.estimators.network.data import Scale
+from whence.estimators.network import processes
 
 
 def main(dataset: str, backbone: str, images: Path, weights: Path, target: Path) -> None:
     """Read `images` (.npy, uint8, N×H×W×3) and `weights`; write `target` (.npy, float32, N×D), row by row."""
-    name = backbones.known(backbone)
-    section, array = settings.load("embed", embedding.Settings), arrays.Stored(images)
-    net = backbones.load(weights, name, backbones.leaks([dataset]))
-    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)
+    array, embedded = arrays.Stored(images), embedding.Embedding.load(backbone, weights, dataset)
 
     def make(blocks: range) -> Iterator[NDArray[Any]]:
         return embedded(array, tqdm(blocks, unit="block", disable=None if blocks.start == 0 else True))

@@ -140,13 +140,9 @@ def _of_pixels(model: "Estimator", dataset: str, backbone: str, start: Path | No
     members = range(len(model.members))
     if start is None:
         return [model.of_pixels(member, views=1) for member in members]
-    from whence import embedding
-    from whence.estimators.network import backbones
-    from whence.estimators.network.data import Scale
+    from whence.embedding import Embedding
 
-    name, section = backbones.known(backbone), settings.load("embed", embedding.Settings)
-    net = backbones.load(start, name, backbones.leaks([dataset]))
-    trunk = embedding.Embedding(net, Scale(*backbones.normalisation(name)), section.pixels)
+    trunk = Embedding.load(backbone, start, dataset)
     heads = [model.of_features(member) for member in members]
     return [lambda x, head=head: head(trunk.of_pixels(x)) for head in heads]  # type: ignore[misc]
 

@@ -1,7 +1,8 @@
 """What a frozen backbone makes of images: its pooled activations, as features."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from whence.arrays import Stored
-from whence.base.settings import Section
+from whence.base import settings
 from whence.estimators.network import backbones
-from whence.estimators.network.data import Scale, constant
+from whence.estimators.network.data import Scale
 from whence.estimators.network.device import bf16, device
 
 BLOCK = 64
@@ -19,7 +20,7 @@ BLOCK = 64
 MobileNetV2 twice as fast as 512 do; and always as many, for kernels round differently by the batch."""
 
 
-class Settings(Section):
+class Settings(settings.Section):
     """Section embed."""
 
     pixels: int = Field(ge=32, le=512)
@@ -37,12 +38,19 @@ class Embedding:
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
         self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
 
+    @classmethod
+    def load(cls, backbone: str, weights: Path, dataset: str) -> Self:
+        """Return that of a backbone by section embed.
+
+        Raises InputError if the weights are of another, or learnt from test images of `dataset`.
+        """
+        name, section = backbones.known(backbone), settings.load("embed", Settings)
+        net = backbones.load(weights, name, backbones.leaks([dataset]))
+        return cls(net, Scale(*backbones.normalisation(name)), section.pixels)
+
     def of_pixels(self, x: torch.Tensor) -> torch.Tensor:
         """Return the activations (B, D) float32 of images (B, 3, H, W) float32 in [0, 1]."""
-        mean, std = (constant(part, self.device)[:, None, None] for part in self.scale)
-        x = backbones.resized((255 * x - mean) / std, self.pixels)
-        z: torch.Tensor = self.net(x.to(self.kind, memory_format=torch.channels_last))
-        return z.float()
+        return self._answer(self.scale.of_unit(x))
 
     def __call__(
         self, images: NDArray[Any] | Stored, blocks: Iterable[int] | None = None
@@ -53,6 +61,11 @@ class Embedding:
             block = images[number * BLOCK : (number + 1) * BLOCK]
             full[: len(block)] = block
             with torch.inference_mode():
-                x = backbones.resized(self.scale(torch.from_numpy(full).to(self.device)), self.pixels)
-                z = self.net(x.to(self.kind, memory_format=torch.channels_last))
-            yield z[: len(block)].float().cpu().numpy()
+                z = self._answer(self.scale(torch.from_numpy(full).to(self.device)))
+            yield z[: len(block)].cpu().numpy()
+
+    def _answer(self, x: torch.Tensor) -> torch.Tensor:
+        """Return (B, D) float32 for scaled images."""
+        x = backbones.resized(x, self.pixels).to(self.kind, memory_format=torch.channels_last)
+        z: torch.Tensor = self.net(x)
+        return z.float()

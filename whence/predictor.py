@@ -166,11 +166,7 @@ def _features(
 
 
 def _embedding(kind: str, weights: Path, dataset: str) -> Callable[[Images], NDArray[Any]]:
-    from whence import embedding
-    from whence.estimators.network import backbones
-    from whence.estimators.network.data import Scale
+    from whence.embedding import Embedding
 
-    name, pixels = backbones.known(kind), settings.load("embed", embedding.Settings).pixels
-    net = backbones.load(weights, name, backbones.leaks([dataset]))
-    embedded = embedding.Embedding(net, Scale(*backbones.normalisation(name)), pixels)
+    embedded = Embedding.load(kind, weights, dataset)
     return lambda images: np.concatenate(list(embedded(images)))

@@ -23,8 +23,9 @@ def replacing(target: Path) -> Iterator[Path]:
         try:
             yield partial
             partial.replace(target)
-        finally:
+        except BaseException:  # after the replacement the name may be that of another process's file
             partial.unlink(missing_ok=True)
+            raise
 
 
 def _owned(partial: Path, target: Path, held: ExitStack) -> bool:

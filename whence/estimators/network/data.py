@@ -58,6 +58,11 @@ class Scale(NamedTuple):
         scaled = images.flatten(2).to(torch.float32, copy=True).sub_(mean).div_(std)
         return scaled.view(images.shape).permute(0, 3, 1, 2)
 
+    def of_unit(self, x: Tensor) -> Tensor:
+        """Return the same of images (B, 3, H, W) float32 in [0, 1]."""
+        mean, std = (constant(part, x.device)[:, None, None] for part in self)
+        return (255 * x - mean) / std
+
 
 @functools.lru_cache(maxsize=64)
 def constant(numbers: tuple[float, ...], where: torch.device) -> Tensor:

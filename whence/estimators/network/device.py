@@ -17,9 +17,19 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 # glibc gives every large block back to the system when it is free, and the next layer gets it anew, page by page: up to
 # half of the time of a training. mallopt(3): no block is a mapping of its own, and none is given back.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-    for _setting, _value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 2**26)):
-        ctypes.CDLL(None).mallopt(_setting, _value)
+KEPT = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: -1, M_TOP_PAD: 2**26}
+USUAL = {M_MMAP_MAX: 2**16, M_TRIM_THRESHOLD: 2**17, M_TOP_PAD: 0}
+"""What glibc does by itself."""
+
+
+def allocate(options: dict[int, int]) -> None:
+    """Tell glibc how to keep memory; of another C library nothing is asked."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        for option, value in options.items():
+            ctypes.CDLL(None).mallopt(option, value)
+
+
+allocate(KEPT)
 
 QUICK = ("avx512_bf16", "amx_bf16")
 """A CPU with one of these trains faster in bf16. ARM's bf16 is left out: nobody has measured it here."""

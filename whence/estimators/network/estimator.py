@@ -87,9 +87,9 @@ class Estimator(models.Model):
                 net.begin(self.start)
             if hasattr(net, "prepare"):
                 net.prepare(self.scale(train.images[:: math.ceil(len(y) / SHOWN)]))
-            about_it = (self.settings, seed, checkpoint, report, rank, world, self.section)
+            how = (self.settings, seed, checkpoint, report, rank, world, self.section)
             with processes.together():
-                history = trainer.train(net, self.scale, train, valid, *about_it)
+                history = trainer.train(net, self.scale, train, valid, *how)
             past = progress.joined(past, history)
             self.members.append(net)
         self.history_, self.best_epoch = past, progress.best_epochs(past, self.settings)
@@ -154,16 +154,13 @@ class Estimator(models.Model):
 
         It looks at `views` of them; None: at as many as it answers by.
         """
-        net = self.members[member].eval().requires_grad_(requires_grad=False)
-        views = views or self.settings.views_at_test
-        mean, std = (data.constant(part, self.device)[:, None, None] for part in self.scale)
-        last = torch.channels_last
-        return lambda x: trainer.logits(net, ((255 * x - mean) / std).contiguous(memory_format=last), views)
+        ask, last = self.of_features(member, views or self.settings.views_at_test), torch.channels_last
+        return lambda x: ask(self.scale.of_unit(x).contiguous(memory_format=last))
 
-    def of_features(self, member: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return a member as a function of features (B, d) float32: logits (B, K)."""
+    def of_features(self, member: int, views: int = 1) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return a member as a function of what it takes, features (B, d) float32 or scaled images: logits (B, K)."""
         net = self.members[member].eval().requires_grad_(requires_grad=False)
-        return lambda x: trainer.logits(net, x, 1)
+        return lambda x: trainer.logits(net, x, views)
 
     @torch.inference_mode()
     def hidden(self, x: NDArray[Any]) -> NDArray[np.float32]:
