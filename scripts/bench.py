@@ -413,6 +413,48 @@ def _fit(x: Any, window: int | None) -> None:
         checkpoint.unlink(missing_ok=True)
 
 
+def bench_streets() -> None:
+    """Steps of DeepLabV3+ on parts of frames, and all counts of 100 frames against the network's answers alone."""
+    import torch
+
+    from whence.estimators.network import data, trainer
+    from whence.roads import classes, counting, deeplab, tables
+    from whence.roads.segmenter import Segmenter
+
+    wanted = settings.load("train.mobilenet_v2", deeplab.Settings, Path("roads/params.yaml"))
+    kinds, rng = classes.seven(tables.IDD_LITE), np.random.default_rng(0)
+    images = rng.integers(0, 256, (100, 227, 320, 3), np.uint8)
+    ids = rng.integers(0, len(kinds.names), images.shape[:3]).astype(np.uint8)
+    model = Segmenter(deeplab, wanted)
+    model.classes_, model.shape, model.scale = np.array(kinds.names), [227, 320, 3], deeplab.scale(wanted)
+    model.members = [model._build(model.device)]
+    few = data.Data(
+        torch.from_numpy(images[:32]).to(model.device), data.Masks(torch.from_numpy(ids[:32]).to(model.device), 7)
+    )
+    step = trainer.Step(model.members[0], model.scale, wanted, few)
+
+    def epoch() -> None:
+        trainer.one_epoch(step, model.scale, few, wanted, 0, 0, 0, 1)
+        sync()
+
+    epoch()
+    rate = len(few.y) / statistics.median(seconds(epoch) for _ in range(ROUNDS))
+    print(f"training of DeepLabV3+ (mobilenet_v2): {rate:,.1f} parts of frames/s", flush=True)
+
+    def answers() -> None:
+        for _ in model.answers(images):
+            sync()
+
+    def evaluation() -> None:
+        start = 0
+        for z in model.answers(images):
+            counting.count(z, torch.from_numpy(ids[start : start + len(z)]).to(z.device), kinds)
+            start += len(z)
+
+    title = "all counts of frames, against their answers alone"
+    compare(title, lambda: seconds(evaluation), lambda: seconds(answers), len(images), "frames")
+
+
 def bench_repro(folder: Path) -> None:
     """A fresh clone: the whole sample, then nothing to do."""
     clone = folder / "clone"
@@ -440,6 +482,7 @@ def main(data: Path | None) -> None:
         bench_networks()
         bench_tsne(bench_embed(folder / "unpacked"))
         bench_bootstrap()
+        bench_streets()
         bench_stored(folder, float(os.environ.get("GIGABYTES", "0.5")))
         bench_repro(folder)
 

@@ -1,8 +1,8 @@
 """`dvc repro` with independent stages side by side: `python -m scripts.repro JOBS`.
 
 A stage begins as soon as all that it needs is there and one of JOBS slots is free. Around the commands this does what
-`dvc repro` does, by DVC's own functions, and leaves the same dvc.lock. But that file, which costs DVC seconds after
-every stage, is written at most once in HOLD seconds, while commands run: `kill -9` loses the record of the stages that
+`dvc repro` does, by DVC's own functions, and leaves the same lock files. But these, which cost DVC seconds after
+every stage, are written at most once in HOLD seconds, while commands run: `kill -9` loses the record of the stages that
 ended since, and these run again. With several slots every line of output begins with the name of its stage, and where
 there are GPUs each slot has one (CUDA_VISIBLE_DEVICES).
 """
@@ -30,7 +30,6 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.run import prepare_kwargs
 from dvc.utils.serialize import modify_yaml
 
-LOCK = Path("dvc.lock")
 HOLD = 30.0  # seconds
 
 
@@ -75,7 +74,8 @@ class Reproduction:
     def __init__(self, repo: Repo, jobs: int) -> None:
         self.repo = repo
         graph = get_active_graph(repo.index.graph)
-        self.serial, self.before = plan_repro(graph), locked()
+        self.serial = plan_repro(graph)
+        self.before = {lock: locked(lock) for lock in sorted({lock_of(stage) for stage in self.serial})}
         self.left = list(self.serial)
         self.needs = {stage: list(graph.successors(stage)) for stage in self.serial}
         self.done: set[Stage] = set()
@@ -166,16 +166,19 @@ class Reproduction:
         self.done.add(stage)
 
     def save(self) -> None:
-        """Write the stages that ran into the lock file, and those that are new to it in the order of a serial run."""
-        if self.unsaved:
-            self.unsaved[0].dvcfile.dump_stages(self.unsaved, update_pipeline=False)
-            names, known = locked(), [*self.before, *(stage.addressing for stage in self.serial)]
+        """Write the stages that ran into the lock files, and those that are new there in the order of a serial run."""
+        for lock, before in self.before.items():
+            stages = [stage for stage in self.unsaved if lock_of(stage) == lock]
+            if not stages:
+                continue
+            stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+            names = locked(lock)
+            known = [*before, *(stage.name for stage in self.serial if lock_of(stage) == lock)]
             order = [name for name in dict.fromkeys(known) if name in names]
             if names != order:
-                with modify_yaml(LOCK) as content:
+                with modify_yaml(lock) as content:
                     content["stages"] = {name: content["stages"][name] for name in order}
-            self.unsaved = []
-        self.saved = time.monotonic()
+        self.unsaved, self.saved = [], time.monotonic()
 
     @contextlib.contextmanager
     def unlocked(self) -> Iterator[None]:
@@ -187,9 +190,14 @@ class Reproduction:
             self.repo.lock.lock()
 
 
-def locked() -> list[str]:
-    """Return the stages in the order of the lock file."""
-    return list(yaml.load(LOCK.read_text(), yaml.CSafeLoader)["stages"]) if LOCK.exists() else []
+def lock_of(stage: Stage) -> Path:
+    """Return the lock file beside the dvc.yaml of a stage."""
+    return Path(stage.dvcfile.path).with_suffix(".lock")
+
+
+def locked(lock: Path) -> list[str]:
+    """Return the stages in the order of a lock file."""
+    return list(yaml.load(lock.read_text(), yaml.CSafeLoader)["stages"]) if lock.exists() else []
 
 
 def main(jobs: int) -> int:

@@ -1,5 +1,7 @@
 """Turn params.yaml into the full study: `python -m scripts.study`, and `git checkout params.yaml` goes back.
 
+`python -m scripts.study roads/study.yaml roads/params.yaml` does so with the road scenes.
+
 The lists of runs in study.yaml take the place of those in params.yaml; of its other sections the values do that are
 named there, and they must be written out in params.yaml: what `<<` or an alias takes over belongs to others too. Only
 their text changes: comments, merges and lines stay as they are.
@@ -26,18 +28,21 @@ Edit = tuple[int, int, str]
 """What stands from one place to another is replaced by a text."""
 
 
-def main(study: Annotated[Path, typer.Argument()] = Path("study.yaml")) -> None:
+def main(
+    study: Annotated[Path, typer.Argument()] = Path("study.yaml"),
+    params: Annotated[Path, typer.Argument()] = settings.PARAMS,
+) -> None:
     """Change params.yaml by what a file says."""
-    (text, params), (wanted, named) = composed(settings.PARAMS), composed(study)
-    write(text, edits(params, named, wanted, study))
+    (text, changed), (wanted, named) = composed(params), composed(study)
+    write(text, edits(changed, named, wanted, study, params), params)
 
 
-def write(text: str, changes: Iterable[Edit]) -> None:
+def write(text: str, changes: Iterable[Edit], params: Path = settings.PARAMS) -> None:
     """Make params.yaml a text with changes, from its end on; a comment on the line of one keeps its column."""
     for start, stop, new in sorted(changes, reverse=True):
         changed = text[:start] + new
         text = changed + _aligned(text[stop:], _column(changed) - _column(text[:stop]))
-    with replacing(settings.PARAMS) as partial:
+    with replacing(params) as partial:
         partial.write_text(text, encoding="utf-8")
         settings.read(partial)  # nothing is changed where what came of it is no YAML, an anchor being gone
 
@@ -50,7 +55,12 @@ def composed(path: Path) -> tuple[str, Any]:
 
 
 def edits(
-    params: yaml.MappingNode, named: yaml.MappingNode, text: str, study: Path, path: tuple[str, ...] = ()
+    params: yaml.MappingNode,
+    named: yaml.MappingNode,
+    text: str,
+    study: Path,
+    where: Path = settings.PARAMS,
+    path: tuple[str, ...] = (),
 ) -> Iterator[Edit]:
     """Yield what makes every value that `named` holds stand in `params`, however deep; `text` is where `named` stands.
 
@@ -62,9 +72,9 @@ def edits(
         place, old = own.get(key.value, (key, None))
         if old is None or old.start_mark.index < place.start_mark.index:
             way_out = "write it there first, or take it out"
-            raise InputError(f"{study}: {'.'.join(here)}: is not written out in {settings.PARAMS}; {way_out}")
+            raise InputError(f"{study}: {'.'.join(here)}: is not written out in {where}; {way_out}")
         if key.value not in LISTS and isinstance(value, yaml.MappingNode) and isinstance(old, yaml.MappingNode):
-            yield from edits(old, value, text, study, here)
+            yield from edits(old, value, text, study, where, here)
         else:
             yield place.end_mark.index, end(old), text[key.end_mark.index : end(value)]
 

@@ -6,19 +6,21 @@ from typing import Any
 
 import yaml
 
-REPORT, PLOTS = Path("plots/report.html"), Path("plots/tasks")
+REPORT, PLOTS, ROADS = Path("plots/report.html"), Path("plots/tasks"), Path("roads/plots/leaderboard.csv")
 
 
 def best(path: Path, metric: str, objects: dict[str, Any]) -> tuple[str, float, float, float]:
     """Return the run of a table with the highest metric on official test rows, its value, and its interval's ends.
 
-    Of the ten categories only the domains count that a run has learnt from.
+    Of the ten categories only the domains count that a run has learnt from, and of streets the dataset.
     """
     with path.open(encoding="utf-8", newline="") as handle:
         lines = [line for line in csv.DictReader(handle) if line.get("rows", "official") == "official"]
     home = [line for line in lines if "domain" not in line or line["domain"] in objects[line["train_on"]]["domains"]]
+    home = [line for line in home if line.get("home", "True") == "True"]
     line = max(home, key=lambda one: float(one[metric]))
-    where = f" on {line['domain']}" if "domain" in line else ""
+    domain = line.get("domain", line.get("dataset"))
+    where = f" on {domain}" if domain else ""
     value, low, high = (float(line[f"{metric}{end}"]) for end in ("", "_lo", "_hi"))
     return line["run"] + where, value, low, high
 
@@ -41,6 +43,9 @@ def main() -> None:
         if path.exists():
             run, value, low, high = best(path, metric, params["objects"])
             print(f"  {task:8} {said:8} {value:.3f} [{low:.3f}, {high:.3f}]  {run}")
+    if ROADS.exists():
+        run, value, low, high = best(ROADS, "mean_iou", {})
+        print(f"  {'roads':8} {'mean IoU':8} {value:.3f} [{low:.3f}, {high:.3f}]  {run}")
     print(f"Open {REPORT} for everything else.")
 
 

@@ -13,6 +13,7 @@ from whence.base.files import replacing
 from whence.base.stage import run
 from whence.report import answers, charts, trust
 from whence.report.files import Files
+from whence.report.roads import roads
 
 FOLDER = Path(charts.__file__).parent
 LARGEST = 15 * 2**20
@@ -30,6 +31,7 @@ def main(patterns: list[str], target: Path) -> None:
         "tasks": tasks,
         "objects": objects,
         "questions": questions,
+        "roads": roads(files),
         "controls": trust.controls(files),
         "alarms": trust.alarms(files),
         "corruptions": trust.by_severity(files),
@@ -40,6 +42,7 @@ def main(patterns: list[str], target: Path) -> None:
         "audits": trust.audits(files),
     }
     named = {part["name"]: part["name"] for part in tasks + questions} | ({"objects": "objects"} if objects else {})
+    named |= {"roads": "Road scenes"} if found["roads"] else {}
     page = _page(found | {"parts": list((named | OTHERS).items())})
     if len(page) > LARGEST:
         found_ = f"{len(page) / 2**20:.0f} MiB, more than {LARGEST / 2**20:.0f}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from repositories import FEW, FEW_CONTROL, FEW_OBJECTS, ROOT, commit, edit, fresh, repro
+from repositories import FEW, FEW_CONTROL, FEW_OBJECTS, ROOT, commit, edit, fresh, repro, without_roads
 
 # Ctrl-C is tested, and shells start what runs in the background with it switched off.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -72,6 +72,7 @@ def small(tmp_path_factory):
         params["evaluate"]["metrics"]["resamples"] = 50
 
     edit(folder, shrink)
+    without_roads(folder)
     repro(folder)
     commit(folder, "tiny sample, few runs")
     return folder

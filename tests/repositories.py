@@ -1,6 +1,7 @@
 """Repositories in temporary folders, for tests that ask DVC itself."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FEW = ["origin-majority", "origin-colour-logistic", "fake-spectrum-logistic", "fake-pixels-forest", "fake-mlp"]
 FEW_CONTROL = "fake-shuffled-spectrum-logistic"
 FEW_OBJECTS = ["objects-real-lenet"]
+MADE = tuple(f"{folder}{name}" for folder in ("", "roads/") for name in ("metrics/", "plots/", "dvc.lock"))
 QUIET = {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
 
@@ -61,7 +63,7 @@ def fresh(folder):
     """Make a repository of the files that git knows here, as they are now, with nothing run yet."""
     files = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, files):
-        if (ROOT / name).exists() and not name.startswith(("metrics/", "plots/", "dvc.lock")):
+        if (ROOT / name).exists() and not name.startswith(MADE):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     run(folder, "git", "init", "-q", "-b", "main")
@@ -78,11 +80,11 @@ class Plain(yaml.SafeDumper):
         return True
 
 
-def edit(folder, change):
-    """Apply `change` to the content of params.yaml."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
+def edit(folder, change, file="params.yaml"):
+    """Apply `change` to the content of params.yaml, or of another file."""
+    params = yaml.safe_load((folder / file).read_text())
     change(params)
-    (folder / "params.yaml").write_text(yaml.dump(params, Dumper=Plain, sort_keys=False))
+    (folder / file).write_text(yaml.dump(params, Dumper=Plain, sort_keys=False))
 
 
 def write_rows(folder, pixels, split, domain):
@@ -92,3 +94,11 @@ def write_rows(folder, pixels, split, domain):
     digests = np.array([rows.digest(image) for image in pixels])
     table = (names, split, split, np.array(["cat"] * len(pixels)), domain, np.arange(len(pixels)), digests)
     tables.write_csv(folder / "labels", dict(zip(rows.Labels._fields, table, strict=True)))
+
+
+def without_roads(folder):
+    """Leave the road scenes out: the report shows what it is told of."""
+    shutil.rmtree(folder / "roads")
+    lines = (folder / "dvc.yaml").read_text().splitlines()
+    kept = [re.sub(r" *'roads_[^']*'", "", line) for line in lines if not re.match(r" *- roads/", line)]
+    (folder / "dvc.yaml").write_text("\n".join(line for line in kept if line.strip()) + "\n")

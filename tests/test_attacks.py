@@ -123,7 +123,7 @@ class TestAdversary:
         step, y = self.step(net)
         levels = torch.randint(0, 256, (8, 6, 6, 3), dtype=torch.uint8)
         x = self.SCALE(levels)
-        found = step._attacked(x, y)
+        found = step._attacked(x, y, step.adversary)
         mean, std = (torch.tensor(part)[:, None, None] for part in self.SCALE)
         moved = found * std + mean - levels.permute(0, 3, 1, 2)
         assert moved.abs().max() <= 4 + 1e-3

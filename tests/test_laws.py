@@ -44,12 +44,20 @@ WILD = [
     for run in section.values()
 ]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+ROADS = settings.read(ROOT / "roads/params.yaml")
+ROADS_PIPELINE = yaml.safe_load((ROOT / "roads/dvc.yaml").read_text())
+IDD = """
+  idd:
+    archive: data/local/idd
+    sample: {train: 2, val: 1, frames: 2, width: 96, height: 64, seed: 22}
+"""
+CHECKPOINT = "{train_on: idd, classes: own, settings: quick, file: mine.pth, mean: [0, 0, 0], std: [1, 1, 1]}"
 COMMANDS = ("stages/predict.py",)
 """Scripts that people call, and no stage does: nothing depends on what they write."""
 OPEN_PACKAGES = ("whence.datasets", "whence.features", "whence.classifiers", "whence.estimators")
 """Packages whose modules are entries, imported by the name that stands in a stage's command."""
 UNITS = [
-    *(ROOT / "whence" / folder for folder in ("base", "report", "table")),
+    *(ROOT / "whence" / folder for folder in ("base", "report", "streets", "table")),
     *sorted(path for path in (ROOT / "whence" / "estimators").iterdir() if path.name != "__pycache__"),
 ]
 """Folders that stand in deps as a whole: which of their modules a run needs does not matter, they belong together.
@@ -85,6 +93,17 @@ def families(tmp_path_factory):
     (folder / "params.yaml").write_text(
         text.replace("class_transfers: {}", f"class_transfers:\n  several-transfer: {one}")
     )
+    (folder / "roads").mkdir()
+    shutil.copy(ROOT / "roads/dvc.yaml", folder / "roads")
+    text = (ROOT / "roads/params.yaml").read_text()
+    for old, new in (
+        ("fetch:\n", f"fetch:{IDD}"),
+        ("datasets: [", "datasets: [idd, "),
+        ("checkpoints: {}", f"checkpoints:\n  mine: {CHECKPOINT}"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "roads/params.yaml").write_text(text)
     with Repo.init(str(folder), no_scm=True) as repo:
         return {stage.addressing: stage for stage in repo.index.stages}
 
@@ -200,10 +219,38 @@ def test_each_section_exists_and_fits_its_settings_class():
     settings.check(PARAMS["cross"], evaluate_objects.Settings, "cross")
 
 
+def test_each_section_of_the_road_scenes_exists_and_fits_its_settings_class():
+    from stages import fetch
+    from stages.roads import apart, evaluate, look
+    from whence.classifiers import small
+    from whence.roads import deeplab, frames, runs, splits, tables
+
+    for dataset, section in ROADS["fetch"].items():
+        module = importlib.import_module(f"whence.datasets.{dataset}")
+        settings.check(section, fetch.Settings, dataset)
+        settings.check(section["sample"], module.Sample, dataset)
+        settings.check(ROADS["pack"][dataset], frames.Settings, dataset)
+        settings.check(ROADS["split"][dataset], splits.Settings, dataset)
+        assert dataset in tables.TABLES
+    for section in (ROADS["recipe"], *ROADS["train"].values()):
+        settings.check(section, deeplab.Settings, "train")
+    settings.check(ROADS["look"], look.Settings, "look")
+    settings.check(ROADS["evaluate"], evaluate.Settings, "evaluate")
+    settings.check(settings.check(ROADS["apart"], apart.Settings, "apart").network, small.Settings, "network")
+    for key, about in runs.all_of(ROOT / "roads/params.yaml").items():
+        assert about.train_on in ROADS["datasets"]
+        assert about.settings in ROADS["train"]
+        assert key == f"{about.train_on}-{about.settings}"
+        assert about.weights in PARAMS["weights"]
+    assert ROADS["datasets"] == list(ROADS["fetch"])
+    assert set(tables.TABLES) - set(ROADS["fetch"]) == {"idd"}, "the full archive is as IDD-Lite's, and left out"
+
+
 @pytest.mark.parametrize(("section", "package"), [("fetch", "datasets"), ("extract", "features")])
 def test_every_entry_module_has_its_section_and_every_section_its_module(section, package):
-    """But for your own images, whose sections are yours."""
-    assert {path.stem for path in (ROOT / "whence" / package).glob("*.py")} - {"folder"} == set(PARAMS[section])
+    """But for your own images, whose sections are yours, and the whole of IDD, beside which IDD-Lite stands."""
+    both = PARAMS[section].keys() | ROADS.get(section, {}).keys()
+    assert {path.stem for path in (ROOT / "whence" / package).glob("*.py")} - {"folder", "idd"} == both
 
 
 def test_every_classifier_has_a_section_of_its_name_and_every_section_its_classifier():
@@ -390,11 +437,11 @@ def all_keys(tree):
 
 
 def test_no_parameter_is_called_as_dvc_forgets():
-    assert not {"size", "nfiles"} & {*all_keys(PARAMS), *all_keys(STUDY)}
+    assert not {"size", "nfiles"} & {*all_keys(PARAMS), *all_keys(STUDY), *all_keys(ROADS)}
 
 
 def test_nothing_is_frozen_persisted_or_always_changed():
-    assert not {"frozen", "persist", "always_changed"} & set(all_keys(PIPELINE))
+    assert not {"frozen", "persist", "always_changed"} & {*all_keys(PIPELINE), *all_keys(ROADS_PIPELINE)}
 
 
 def test_every_stage_says_what_it_does(families):
@@ -414,9 +461,9 @@ def test_file_names_appear_only_in_dvc_yaml():
 
 def test_git_holds_no_artefact_that_no_stage_makes(stages):
     made = {out.def_path for stage in stages.values() for out in stage.outs}
-    for folder in ("metrics", "plots"):
+    for folder in ("metrics", "plots", "roads/metrics", "roads/plots"):
         present = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
-        single = {path for path in present if str(Path(path).parent) not in made}  # not in a folder that a stage makes
+        single = {path for path in present if made.isdisjoint(map(str, Path(path).parents))}  # in no folder of a stage
         assert {path for path in single if not Path(path).name.startswith(".")} <= made
 
 
@@ -469,4 +516,7 @@ def test_artifacts_are_networks_of_the_list(stages):
 def test_dvc_shows_one_number_per_run(stages):
     """`dvc exp show` and `dvc metrics diff` list what is declared as a metric: a file per question."""
     shown = {out.def_path for stage in stages.values() for out in stage.outs if out.metric}
-    assert shown == {f"metrics/{task}.json" for task in (*PARAMS["tasks"], "objects")}
+    assert shown == {
+        *(f"metrics/{task}.json" for task in (*PARAMS["tasks"], "objects")),
+        *(f"roads/metrics/{run}.json" for run in ROADS["runs"]),
+    }

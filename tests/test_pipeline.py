@@ -46,8 +46,16 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
         for network in (section for section in params["train"].values() if "epochs" in section):
             network["epochs"] = 1
 
+    def brief_roads(params):
+        for network in (*params["train"].values(), params["apart"]["network"]):
+            network["epochs"] = 1
+        for dataset in params["fetch"].values():
+            dataset["sample"] |= {"train": 3, "val": 2, "frames": 2}
+        params["evaluate"]["metrics"]["resamples"] = 20
+
     for folder in (serial, parallel):
         edit(folder, brief)
+        edit(folder, brief_roads, "roads/params.yaml")
         (folder / ".venv").mkdir()
         (folder / ".venv/.ready").touch()  # the environment that runs this test serves
     output = run(serial, "make", "repro")
@@ -57,13 +65,19 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
             -500:
         ]
     assert "\nOpen plots/report.html for everything else.\n" in told
-    assert (serial / "dvc.lock").read_bytes() == (parallel / "dvc.lock").read_bytes()
-    for folder in ("metrics", "plots"):
+    for lock in ("dvc.lock", "roads/dvc.lock"):
+        assert (serial / lock).read_bytes() == (parallel / lock).read_bytes()
+    for folder in ("metrics", "plots", "roads/metrics", "roads/plots"):
         names = {path.relative_to(serial) for path in (serial / folder).rglob("*") if path.is_file()}
         assert names == {path.relative_to(parallel) for path in (parallel / folder).rglob("*") if path.is_file()}
         assert all((serial / name).read_bytes() == (parallel / name).read_bytes() for name in names)
     stages = yaml.safe_load((serial / "dvc.lock").read_text())["stages"]
-    assert sorted(ran(output)) == sorted(stages)
+    streets = yaml.safe_load((serial / "roads/dvc.lock").read_text())["stages"]
+    assert sorted(ran(output)) == sorted([*stages, *(f"roads/dvc.yaml:{name}" for name in streets)])
+    assert '<section id="roads"' in (serial / "plots/report.html").read_text()
+    edit(serial, lambda params: params["look"].update(frames=2), "roads/params.yaml")
+    looks = [f"roads/dvc.yaml:look@{name}" for name in ("cityscapes", "idd_lite")]
+    assert sorted(ran(repro(serial))) == ["report", *looks], "the page shows all parameters"
     assert ran(run(serial, "dvc", "repro")) == []
     assert ran(run(parallel, "dvc", "repro")) == []
     for name, task in (("origin-spectrum-logistic", "origin"), ("fake-spectrum-logistic", "fake")):

@@ -77,6 +77,30 @@ def test_independent_stages_run_at_once_and_what_needs_them_afterwards(repositor
     assert told.endswith("Data and pipelines are up to date.\n")
 
 
+BESIDE = """
+stages:
+  later:
+    wdir: ..
+    cmd: cp left.txt beside/later.txt
+    deps: [left.txt]
+    outs: [beside/later.txt]
+"""
+
+
+def test_a_second_pipeline_beside_the_first_has_a_lock_file_of_its_own(repository):
+    write(repository, SIDE_BY_SIDE.format(wait="true"))
+    (repository / "beside").mkdir()
+    (repository / "beside/dvc.yaml").write_text(BESIDE)
+    assert "Running stage 'beside/dvc.yaml:later'" in repro(repository, CUDA_VISIBLE_DEVICES="0,1")
+    assert list(locked(repository)) == ["left", "right", "both"]
+    assert list(locked(repository / "beside")) == ["later"]
+    ours = (repository / "beside/dvc.lock").read_bytes()
+    (repository / "beside/dvc.lock").unlink()
+    run(repository, "dvc", "commit", "-f", "beside/dvc.yaml")
+    assert (repository / "beside/dvc.lock").read_bytes() == ours
+    assert "Data and pipelines are up to date." in repro(repository)
+
+
 def test_one_slot_runs_one_at_a_time_and_leaves_the_gpus_alone(repository):
     alone = "[ $(ls *.there | wc -l) = 1 ] && rm *.there"
     write(repository, SIDE_BY_SIDE.format(wait=alone))

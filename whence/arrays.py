@@ -1,7 +1,8 @@
 """Arrays on disk: written in blocks as .npy without knowing how many rows will come, read as memory maps or by rows."""
 
 import os
-from collections.abc import Iterable, Iterator
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -33,6 +34,21 @@ def write_blocks(path: Path, blocks: Iterable[NDArray[Any]]) -> tuple[int, ...]:
         handle.seek(0)
         handle.write(_header((rows, *row), dtype))
     return (rows, *row)
+
+
+def write_npz(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
+    """Write several arrays, whole or not at all, the same bytes for the same values."""
+    with replacing(path) as partial, partial.open("wb") as handle:
+        np.savez(handle, **content)  # type: ignore[arg-type]  # NumPy takes no more keywords than these
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return what `write_npz` wrote; raises InputError if it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not readable arrays ({error}); run dvc repro to make it again") from error
 
 
 def read(path: Path) -> NDArray[Any]:

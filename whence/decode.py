@@ -5,11 +5,14 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from whence.base.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image as Picture
 
 PNG_START, PNG_HEADER, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\rIHDR", b"IEND\xaeB`\x82"
@@ -52,13 +55,8 @@ def decode(name: str, content: bytes, suffix: str, pixels: int, modes: list[str]
     """
     if not name.endswith(suffix):
         raise InputError(f"is neither a {suffix} image nor a document")
-    return _jpeg(content, pixels, modes) if suffix == ".jpg" else _png(content, pixels, modes)
-
-
-def _check(width: int, height: int, mode: str, pixels: int, modes: list[str]) -> None:
-    _check_size(width, height, pixels)
-    if mode not in modes:
-        raise InputError(f"has mode {mode}, expected {' or '.join(modes)}")
+    fits = partial(_check_size, pixels=pixels)
+    return bytes(jpeg(content, fits, modes).data) if suffix == ".jpg" else _rgb(png(content, fits, modes))
 
 
 def _check_size(width: int, height: int, pixels: int) -> None:
@@ -66,26 +64,35 @@ def _check_size(width: int, height: int, pixels: int) -> None:
         raise InputError(f"is {width}×{height} pixels, expected {pixels}×{pixels}")
 
 
+def _check_mode(mode: str, modes: list[str]) -> None:
+    if mode not in modes:
+        raise InputError(f"has mode {mode}, expected {' or '.join(modes)}")
+
+
 def _check_start(content: bytes, start: bytes, what: str) -> None:
     if not content.startswith(start):
         raise InputError(f"is not a {what}, it " + (f"begins with {content[:8]!r}" if content else "is empty"))
 
 
-def _jpeg(content: bytes, pixels: int, modes: list[str]) -> bytes:
+def jpeg(content: bytes, fits: Callable[[int, int], None], modes: list[str]) -> "NDArray[np.uint8]":
+    """Return the pixels (H, W, 3), RGB, of a JPEG of a mode in `modes`; `fits` refuses a width and a height."""
     import simplejpeg
 
     _check_start(content, JPEG_START, "JPEG")
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content, strict=True)
-        _check(width, height, COLOURS.get(space, space), pixels, modes)
-        return bytes(simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True).data)
+        fits(width, height)
+        _check_mode(COLOURS.get(space, space), modes)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(content, colorspace="RGB", strict=True)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"is not a whole JPEG ({error})") from error
+    return pixels
 
 
-def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
+def png(content: bytes, fits: Callable[[int, int], None], modes: list[str]) -> "Picture":
+    """Return a PNG of a mode in `modes`, decoded; `fits` refuses a width and a height, before any work."""
     from PIL import Image
 
     _check_start(content, PNG_START, "PNG")
@@ -93,12 +100,13 @@ def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
         raise InputError("is not a whole PNG (its header or its end is missing)")
     try:
         width, height, depth = struct.unpack_from(">IIB", content, 16)
-        _check_size(width, height, pixels)
+        fits(width, height)
         image = Image.open(io.BytesIO(content), formats=["PNG"])
         # Pillow calls 16-bit colour RGB or RGBA too, and leaves the lower bits out.
         mode = image.mode if depth <= 8 or image.mode == "I;16" else f"{image.mode};16"
-        _check(*image.size, mode, pixels, modes)
-        return _rgb(image)
+        fits(*image.size)
+        _check_mode(mode, modes)
+        image.load()
     except InputError:
         raise
     except (
@@ -111,6 +119,7 @@ def _png(content: bytes, pixels: int, modes: list[str]) -> bytes:
         Image.DecompressionBombError,
     ) as error:
         raise InputError(f"is not a whole PNG ({error or 'damaged'})") from error
+    return image
 
 
 def _rgb(image: "Picture") -> bytes:

@@ -99,8 +99,8 @@ def _curves(files: Files, name: str, places: dict[str, int], share: float) -> li
     ]
 
 
-def learning(table: pd.DataFrame, places: dict[str, int]) -> list[Part]:
-    """Return losses and accuracies by epoch, a line per network and seed."""
+def learning(table: pd.DataFrame, places: dict[str, int], each: str = "image") -> list[Part]:
+    """Return losses, of `each` image or pixel, and accuracies by epoch, a line per network and seed."""
     networks = table[table["epoch"] > 0]
     found = []
     for title, column in (
@@ -112,7 +112,7 @@ def learning(table: pd.DataFrame, places: dict[str, int]) -> list[Part]:
             Line(run, part["epoch"], part[column], places[run], dots=len(part) == 1)
             for (run, _), part in networks.groupby(["run", "seed"], sort=False)
         ]
-        y = Axis("loss, nats per image", log=True) if column.endswith("loss") else Axis("accuracy")
+        y = Axis(f"loss, nats per {each}", log=True) if column.endswith("loss") else Axis("accuracy")
         if lines:
             found.append({"title": title, "svg": charts.chart(f"{title} by epoch", lines, Axis("epoch"), y)})
     return found

@@ -89,12 +89,14 @@ class _Scale:
         return np.asarray(np.log10(value) if self.log else value, float)
 
     def ticks(self) -> list[float]:
-        """Return round numbers within the axis, some five of them."""
+        """Return round numbers within the axis, some five of them; a short logarithmic one as a linear one."""
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             digits = (1, 2, 5) if self.high > 5 * self.low else range(1, 10)
             found = [digit * 10.0**power for power in powers for digit in digits]
-            return [tick for tick in found if self.low * 0.999 <= tick <= self.high * 1.001]
+            found = [tick for tick in found if self.low * 0.999 <= tick <= self.high * 1.001]
+            if len(found) > 1:
+                return found
         span = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(span))
         step = power * next(digit for digit in (1, 2, 5, 10) if digit * power >= span * 0.999)

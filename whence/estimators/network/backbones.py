@@ -5,6 +5,7 @@ are kept as arrays, with a word on what they were trained on.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -111,6 +112,17 @@ def read(path: Path, name: Name) -> State:
 
     Raises InputError that names what is missing, unknown or of another shape.
     """
+    with torch.device("meta"):
+        whole, kept = network(name).state_dict(), trunk(name).state_dict()
+    state = fitting(path, whole, f"a torchvision {name}")
+    return {part: state[part].to(kept[part].dtype).contiguous() for part in kept}
+
+
+def fitting(path: Path, whole: Mapping[str, Tensor], what: str) -> State:
+    """Return the state dict in a file, which has the names and shapes of `whole`; nothing in the file is executed.
+
+    Raises InputError, which says that it is not `what`, and names what is missing, unknown, misshapen or no number.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a stranger's file: zip, pickle and storage errors of many types
@@ -118,8 +130,6 @@ def read(path: Path, name: Name) -> State:
         raise InputError(f"{path}: not a readable state dict ({reason}); expected what torch.save wrote") from error
     if not isinstance(state, dict) or not all(isinstance(part, Tensor) for part in state.values()):
         raise InputError(f"{path}: holds no state dict, names and tensors, but {_kind(state)}")
-    with torch.device("meta"):
-        whole, kept = network(name).state_dict(), trunk(name).state_dict()
     complaints = [
         *(f"{part} is missing" for part in whole if part not in state),
         *(f"{part} is unknown" for part in state if part not in whole),
@@ -128,12 +138,12 @@ def read(path: Path, name: Name) -> State:
             for part in whole
             if part in state and state[part].shape != whole[part].shape
         ),
-        *(f"{part} holds what is no finite number" for part in kept if part in state and not _finite(state[part])),
+        *(f"{part} holds what is no finite number" for part in whole if part in state and not _finite(state[part])),
     ]
     if complaints:
         shown = "; ".join(map(str, complaints[:5])) + (f"; and {len(complaints) - 5} more" if complaints[5:] else "")
-        raise InputError(f"{path}: is not a torchvision {name}: {shown}")
-    return {part: state[part].to(kept[part].dtype).contiguous() for part in kept}
+        raise InputError(f"{path}: is not {what}: {shown}")
+    return state
 
 
 def drawn(name: Name, seed: int) -> State:

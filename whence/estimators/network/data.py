@@ -17,13 +17,17 @@ RUN = 256
 """Rows of a window that stand beside each other on disk."""
 BLOCK = 4096
 """Images that are counted at once: counting takes eight bytes for each of theirs."""
+NOWHERE = 255
+"""In a mask: a pixel of no class."""
+IGNORED = -100
+"""The same among the numbers that a loss takes."""
 
 
 class Read:
     """Images that are read from disk, and sent to the device, when they are asked for."""
 
     def __init__(self, stored: Stored, where: torch.device) -> None:
-        self.stored, self.where = stored, where
+        self.stored, self.where, self.shape = stored, where, stored.shape
 
     def __getitem__(self, which: Tensor | slice) -> Tensor:
         places = which if isinstance(which, slice) else which.cpu().numpy()
@@ -34,13 +38,43 @@ class Read:
         self.stored.expect(which.cpu().numpy())
 
 
+class Masks:
+    """The number of the class of every pixel: what segmentation learns."""
+
+    def __init__(self, masks: Tensor, classes: int) -> None:
+        """Take (N, H, W) uint8, `NOWHERE` for pixels that count as nothing."""
+        self.masks, self.device, self.is_cuda = masks, masks.device, masks.is_cuda
+        starts = range(0, len(masks), BLOCK // 64)
+        blocks = (torch.bincount(masks[k : k + BLOCK // 64].flatten(), minlength=256) for k in starts)
+        self.counts = sum(blocks, torch.zeros(256, dtype=torch.int64, device=self.device))[:classes]
+        """(classes,) pixels of each."""
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def __getitem__(self, which: Tensor | slice) -> Tensor:
+        """Return (B, H, W) int64, `IGNORED` for pixels that count as nothing."""
+        part = self.masks[which].long()
+        return part.masked_fill_(part == NOWHERE, IGNORED)
+
+
 class Data(NamedTuple):
     """A split, on the device."""
 
     images: Tensor | Read
     """(N, H, W, 3) uint8, or features (N, D) float32."""
-    y: Tensor
+    y: Tensor | Masks
     """(N,) int64, the number of the class."""
+
+    @property
+    def counts(self) -> Tensor:
+        """(K,) int64: how many rows, or pixels, are of each class."""
+        return torch.bincount(self.y) if isinstance(self.y, Tensor) else self.y.counts
+
+    @property
+    def parts(self) -> list[Tensor | Read]:
+        """All that it holds."""
+        return [self.images, self.y if isinstance(self.y, Tensor) else self.y.masks]
 
 
 class Scale(NamedTuple):

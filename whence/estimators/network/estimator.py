@@ -18,11 +18,13 @@ from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
 from whence.estimators.network import data, processes, progress, trainer
 from whence.estimators.network.device import device, drawing
-from whence.estimators.network.recipe import Settings
+from whence.estimators.network.recipe import Recipe, Settings
 from whence.models import History
 
 SHOWN = 2000
 """Training images, evenly spaced, that a network may look at before it learns, for a fixed first layer."""
+Splits = list[tuple[NDArray[Any] | Stored, NDArray[Any]]]
+"""x and y, of train and of valid."""
 
 
 def parameters(net: nn.Module) -> int:
@@ -37,7 +39,7 @@ class Estimator(models.Model):
     def __init__(
         self,
         entry: ModuleType,
-        settings: Settings,
+        settings: Recipe,
         log: Callable[[History], None] | None = None,
         section: str | None = None,
         start: nn.Module | None = None,
@@ -68,14 +70,14 @@ class Estimator(models.Model):
         """
         splits = [(x, np.asarray(y)), (x_valid, np.asarray(y_valid))]
         self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)
-        data.check(splits, self.classes_, self.section)
+        self._check(splits)
         self.shape = list(x.shape[1:])
         self._build(self.device)  # refused before any work
         self.scale = self.entry.scale(self.settings) if hasattr(self.entry, "scale") else data.measure(x)
-        train, valid = (data.load(*split, self.classes_, self.device) for split in splits)
+        train, valid = (self._load(*split) for split in splits)
         about = [self.name, self.classes_.tolist()]
         given = self.start.state_dict().values() if self.start else ()
-        key = progress.key(self.settings, [Path(self.entry.__file__ or "")], about, [*train, *valid, *given])
+        key = progress.key(self.settings, self._code(), about, [*train.parts, *valid.parts, *given])
         rank, world = processes.joined()
         self._check_batch(len(y), world)
         self.writes = rank == 0
@@ -95,6 +97,17 @@ class Estimator(models.Model):
         self.history_, self.best_epoch = past, progress.best_epochs(past, self.settings)
         return self
 
+    def _check(self, splits: Splits) -> None:
+        """Raise InputError unless this can be learnt."""
+        data.check(splits, self.classes_, self.section)
+
+    def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
+        return data.load(x, y, self.classes_, self.device)
+
+    def _code(self) -> list[Path]:
+        """Return the files, beside those of this folder, that a training depends on."""
+        return [Path(self.entry.__file__ or "")]
+
     def _check_batch(self, rows: int, world: int) -> None:
         if min(rows, self.settings.batch) < 2 * world:
             wanted = f"two or more for each of {world} processes" if world > 1 else "two or more"
@@ -113,9 +126,10 @@ class Estimator(models.Model):
             if where != "meta":  # there a product of matrices imports the compiler, which takes seconds
                 with torch.inference_mode():
                     got = tuple(net.eval()(torch.zeros(2, channels, *sides, device=self.device)).shape)
-                if got != (2, outputs):
-                    raise ValueError(f"two of them give {got}, expected {(2, outputs)}")
-            self._check_views(sides)
+                if got != (wanted := (2, outputs, *self._places())):
+                    raise ValueError(f"two of them give {got}, expected {wanted}")
+            if isinstance(self.settings, Settings):
+                self._check_views(sides, self.settings)
         except (ArithmeticError, RuntimeError, ValueError) as error:
             kind = "images" if sides else "features"
             raise InputError(
@@ -123,10 +137,15 @@ class Estimator(models.Model):
             ) from error
         return net.to(memory_format=torch.channels_last)
 
-    def _check_views(self, sides: list[int]) -> None:
+    def _places(self) -> list[int]:
+        """Return the sides of an answer: none, it is about an image as a whole."""
+        return []
+
+    @staticmethod
+    def _check_views(sides: list[int], settings: Settings) -> None:
         """Raise ValueError unless what is done to images can be done to those with these sides; features have none."""
-        changed = self.settings.augment.model_dump()
-        if not sides and (any(changed.values()) or self.settings.views_at_test > 1):
+        changed = settings.augment.model_dump()
+        if not sides and (any(changed.values()) or settings.views_at_test > 1):
             raise ValueError("augment is for images alone, and so is views_at_test; make them false, 0 and 1")
         if changed["shift"] >= min(sides, default=1):
             raise ValueError(f"augment.shift: got {changed['shift']}, expected less than their sides")
@@ -135,9 +154,9 @@ class Estimator(models.Model):
                 raise ValueError(f"augment.{name}: only for square images; make it false or 0")
         if changed["rescale"] >= min(sides, default=1):
             raise ValueError(f"augment.rescale: got {changed['rescale']}, expected less than their sides")
-        if self.settings.adversary.epsilon and not sides:
+        if settings.adversary.epsilon and not sides:
             raise ValueError("adversary is for images alone; make its epsilon 0")
-        if self.settings.views_at_test == 6 and min(sides) < 2:
+        if settings.views_at_test == 6 and min(sides) < 2:
             raise ValueError("views_at_test: 6 of them need sides of two pixels or more")
 
     @torch.inference_mode()
@@ -207,6 +226,10 @@ class Estimator(models.Model):
             best_epoch=self.best_epoch,
         )
         models.save(learnt, about, weights, card)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the checkpoints of a training that has ended."""
         for checkpoint in self.checkpoints:
             checkpoint.unlink(missing_ok=True)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from whence.base.errors import InputError
 from whence.base.files import replacing
 from whence.estimators.network.data import Read
-from whence.estimators.network.recipe import Settings
+from whence.estimators.network.recipe import Recipe
 from whence.models import COLUMNS, History
 
 Weights = dict[str, Tensor]
@@ -27,7 +27,7 @@ def joined(past: History, history: History) -> History:
     return {name: past[name] + history[name] for name in COLUMNS}
 
 
-def best_epochs(history: History, settings: Settings) -> list[int]:
+def best_epochs(history: History, settings: Recipe) -> list[int]:
     """Return for each seed the epoch whose weights were taken: of lowest valid loss, or the last without patience."""
     chosen = []
     for seed in dict.fromkeys(history["seed"]):
@@ -36,13 +36,13 @@ def best_epochs(history: History, settings: Settings) -> list[int]:
     return chosen
 
 
-def stops(history: History, settings: Settings) -> bool:
+def stops(history: History, settings: Recipe) -> bool:
     """Return whether the valid loss has not fallen for `patience` epochs."""
     losses = history["valid_loss"]
     return bool(settings.patience and losses) and len(losses) - losses.index(min(losses)) > (settings.patience or 0)
 
 
-def key(settings: Settings, code: list[Path], about: object, data: Iterable[Tensor | Read]) -> str:
+def key(settings: Recipe, code: list[Path], about: object, data: Iterable[Tensor | Read]) -> str:
     """Return a name for all that a training depends on but its seed: settings, machine, every byte of data and code.
 
     `about` is anything else, by its repr. Of data that stay on disk it is the file's size and time, and the rows.

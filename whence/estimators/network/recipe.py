@@ -1,15 +1,19 @@
 """What the section train.<name> of every network holds; the settings of its architecture come on top."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, field_validator, model_validator
+from torch import Tensor
 
 from whence.base.settings import Section
-from whence.estimators.network import adversary, augment, optimizers
+from whence.estimators.network import augment, optimizers
+from whence.estimators.network.adversary import Settings as Adversary
+from whence.estimators.network.data import Scale
 
 
-class Settings(Section):
-    """How a network is trained."""
+class Recipe(Section):
+    """How a network is trained, whatever it learns."""
 
     seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(min_length=1)
     """One training each; metrics are the mean over them."""
@@ -31,11 +35,19 @@ class Settings(Section):
     class_weight: Literal["balanced"] | None
     views_at_test: Literal[1, 2, 6]
     """Average the answers for an image alone, with its mirror image, or with both shifted by a pixel each way too."""
-    augment: augment.Settings
-    adversary: adversary.Settings
+
+    def change(
+        self, x: Tensor, y: Tensor, mirrored: Tensor, scale: Scale, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return what is learnt from: images (B, 3, H, W) and their classes, changed at random, see `augment`."""
+        raise NotImplementedError
+
+    def attacker(self) -> Adversary | None:
+        """Return how images are changed against the network while it learns, if they are."""
+        return None
 
     @model_validator(mode="after")
-    def _filled(self) -> "Settings":
+    def _filled(self) -> Self:
         if self.window is not None and self.window < self.batch:
             raise ValueError(f"window is {self.window}, expected batch, {self.batch}, or more")
         return self
@@ -46,3 +58,20 @@ class Settings(Section):
         if len(set(seeds)) < len(seeds):
             raise ValueError("expected each seed once")
         return seeds
+
+
+class Settings(Recipe):
+    """How a network that tells what an image is, or features of it, is trained."""
+
+    augment: augment.Settings
+    adversary: Adversary
+
+    def change(
+        self, x: Tensor, y: Tensor, mirrored: Tensor, scale: Scale, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return images changed as `augment` says, and their classes as they are."""
+        return augment.augment(x, mirrored, self.augment, scale, generator), y
+
+    def attacker(self) -> Adversary | None:
+        """Return `adversary`, unless it changes nothing."""
+        return self.adversary if self.adversary.epsilon else None

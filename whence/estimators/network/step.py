@@ -5,14 +5,15 @@ step's at once: forward, backward and optimizers.
 """
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from whence.estimators.network import adversary, optimizers
-from whence.estimators.network.data import Data, Scale, constant
+from whence.estimators.network.data import IGNORED, Data, Scale, constant
 from whence.estimators.network.device import half
-from whence.estimators.network.recipe import Settings
+from whence.estimators.network.recipe import Recipe
 
 UNRECORDED = 3
 """Steps before the first recording, in which optimizers and libraries allocate what they keep."""
@@ -22,13 +23,13 @@ Recording = tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]
 class Step:
     """A network, its optimizers and how it learns; of several processes each learns from its share of a batch."""
 
-    def __init__(self, net: nn.Module, scale: Scale, settings: Settings, data: Data, world: int = 1) -> None:
+    def __init__(self, net: nn.Module, scale: Scale, settings: Recipe, data: Data, world: int = 1) -> None:
         """Take a network on its device, the rows that it will learn from, and the number of processes."""
-        self.net, self.scale, self.world, self.adversary = net, scale, world, settings.adversary
+        self.net, self.scale, self.world, self.adversary = net, scale, world, settings.attacker()
         self.movers = optimizers.build(settings.optimizer, net, settings.learning_rate, settings.weight_decay)
         self.smoothing = settings.label_smoothing
-        count = torch.bincount(data.y).float()
-        self.weight = count.mean() / count if settings.class_weight else torch.ones_like(count)
+        count = data.counts.float()
+        self.weight = count.mean() / count.clamp(min=1) if settings.class_weight else torch.ones_like(count)
         varies = hasattr(net, "begin_epoch")  # parts of it do not always learn
         self.model = DistributedDataParallel(net, find_unused_parameters=varies) if world > 1 else net
         self.records = data.y.is_cuda and world == 1 and not varies
@@ -37,12 +38,13 @@ class Step:
         self.stream = torch.cuda.Stream() if self.records else None  # type: ignore[no-untyped-call]
 
     def __call__(self, x: Tensor, y: Tensor, whole: Tensor, rate: float) -> Tensor:
-        """Learn from x and y (B,) at a learning rate; return loss and rows told right, which last until the next step.
+        """Learn from x and y at a learning rate; return loss and rows told right, which last until the next step.
 
-        `whole` (n,) holds the classes of the whole batch, all processes together: the loss is its mean.
+        y is the classes (B,), and `whole` (n,) those of the whole batch, all processes together, of which the loss is
+        the mean; or both are the masks (B, H, W) of this process, and it is the mean over all pixels that count.
         """
         optimizers.pace(self.movers, rate)
-        given = [x, y, self.weight[whole].sum()]
+        given = [x, y, self._total(whole)]
         if not self.records:
             return self._learn(*given)
         self.calls += 1
@@ -56,27 +58,36 @@ class Step:
         recording.replay()
         return told
 
+    def _total(self, whole: Tensor) -> Tensor:
+        """Return the weight of all that a loss is the mean of."""
+        if whole.ndim == 1:
+            return self.weight[whole].sum()
+        total = (self.weight[whole.clamp(min=0)] * (whole != IGNORED)).sum().clamp(min=1)
+        if self.world > 1:
+            dist.all_reduce(total)
+        return total
+
     def _learn(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
-        if self.adversary.epsilon:
-            x = self._attacked(x, y)
+        if self.adversary is not None:
+            x = self._attacked(x, y, self.adversary)
         with half(x.device):
             z = logits(self.model, x)
         # The mean over the whole batch: DDP divides the sum of the gradients by the number of processes.
         loss = functional.cross_entropy(z, y, self.weight, reduction="sum", label_smoothing=self.smoothing)
         loss = loss * self.world / total
         optimizers.step(self.movers, loss)
-        return torch.stack([loss.detach() / self.world, (z.detach().argmax(1) == y).sum()])
+        return torch.stack([loss.detach() / self.world, told_right(z.detach(), y)])
 
-    def _attacked(self, x: Tensor, y: Tensor) -> Tensor:
+    def _attacked(self, x: Tensor, y: Tensor, how: adversary.Settings) -> Tensor:
         """Return images changed against the network as it is used, not as it learns: from an even draw about each."""
         mean, std = (constant(part, x.device)[:, None, None] for part in self.scale)
-        epsilon, low, high = self.adversary.epsilon / std, (0 - mean) / std, (255 - mean) / std
+        epsilon, low, high = how.epsilon / std, (0 - mean) / std, (255 - mean) / std
         x = torch.minimum(torch.maximum(x, low), high)
         bounds = adversary.within(x, epsilon, low, high)
         start = (x + epsilon * (2 * torch.rand_like(x) - 1)).clamp(*bounds)
         self.net.eval()
         with half(x.device):
-            step, steps = self.adversary.step_size / std, self.adversary.steps
+            step, steps = how.step_size / std, how.steps
             x = adversary.ascend(lambda given: logits(self.net, given), start, y, bounds, step, steps)
         self.net.train()
         return x
@@ -102,8 +113,14 @@ class Step:
         return recording, held, told
 
 
+def told_right(z: Tensor, y: Tensor) -> Tensor:
+    """Return how many rows logits (B, K, …) tell right; of masks each row counts as all that its batch's pixels do."""
+    right = (z.argmax(1) == y).sum()
+    return right if y.ndim == 1 else right * len(y) / (y != IGNORED).sum().clamp(min=1)
+
+
 def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
-    """Return (B, K) float32; a network of two classes has one output, the log odds of the second.
+    """Return (B, K) float32, or (B, K, H, W); a network of two classes has one output, the log odds of the second.
 
     Averaged are the answers for an image alone, with its mirror image (2 views), or with both shifted by a pixel up and
     left, and down and right, too (6, these together with half of the weight; Jordan 2024).
@@ -114,5 +131,7 @@ def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
         return logits(net, x, 2) / 2 + (moved[0] + moved[1]) / 4
     z: Tensor = net(x).float()
     if views == 2:
-        z = (z + net(x.flip(3)).float()) / 2
-    return functional.pad(z, (1, 0)) if z.shape[1] == 1 else z
+        mirrored = net(x.flip(3)).float()
+        z = (z + (mirrored.flip(3) if z.ndim == 4 else mirrored)) / 2
+    # The first class has log odds of 0, in every place of a mask.
+    return functional.pad(z, [0, 0] * (z.ndim - 2) + [1, 0]) if z.shape[1] == 1 else z

@@ -6,7 +6,7 @@ draws comes from its number and the seed.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
-from whence.estimators.network.augment import augment, mirror
+from whence.estimators.network.augment import mirror
 from whence.estimators.network.compiler import without_compiler
-from whence.estimators.network.data import Data, Read, Scale, drawn_batches
+from whence.estimators.network.data import IGNORED, Data, Read, Scale, drawn_batches
 from whence.estimators.network.device import drawing, half
-from whence.estimators.network.recipe import Settings
-from whence.estimators.network.step import Step, logits
+from whence.estimators.network.recipe import Recipe
+from whence.estimators.network.step import Step, logits, told_right
 from whence.models import History
 
 __all__ = ["BLOCK", "Data", "Scale", "Step", "evaluate", "logits", "one_epoch", "train"]
@@ -31,7 +31,9 @@ DIVERGED = 10.0
 EPOCHS = 1_000_003
 """More than any training has: with the seed, the number of an epoch gives it draws of its own."""
 BLOCK = 256
-"""Images that are looked at together without learning from them."""
+"""Images that are looked at together without learning from them, and fewer where they have more than …"""
+PIXELS = 2**20
+"""… pixels in all."""
 
 
 @without_compiler()
@@ -40,7 +42,7 @@ def train(
     scale: Scale,
     data: Data,
     valid: Data,
-    settings: Settings,
+    settings: Recipe,
     seed: int,
     checkpoint: Path,
     log: Callable[[History], None],
@@ -69,7 +71,7 @@ def train(
         for buffer in net.buffers() if world > 1 else ():
             dist.broadcast(buffer, 0)  # running statistics, of which each process has its own
         valid_loss, valid_accuracy = evaluate(net, scale, valid, rank, world)
-        if not (loss <= DIVERGED * math.log(int(data.y.max()) + 1) and math.isfinite(valid_loss)):
+        if not (loss <= DIVERGED * math.log(len(step.weight)) and math.isfinite(valid_loss)):
             wrong = f"{section}.learning_rate: got {settings.learning_rate:g}: training diverged in epoch"
             raise InputError(f"{wrong} {epoch + 1} (loss {loss:.3g}, on valid {valid_loss:.3g}); make it smaller")
         row = (seed, epoch + 1, rate, loss, accuracy, valid_loss, valid_accuracy)
@@ -89,7 +91,7 @@ def one_epoch(
     step: Step,
     scale: Scale,
     data: Data,
-    settings: Settings,
+    settings: Recipe,
     seed: int,
     epoch: int,
     rank: int,
@@ -107,8 +109,8 @@ def one_epoch(
         part = (epoch + (number + 0.5) / len(batches)) / settings.epochs
         rate = settings.learning_rate * optimizers.rate(settings.schedule, part)
         mine = batch[rank::world]
-        x = augment(scale(data.images[mine]), mirror(mine, epoch, seed), settings.augment, scale, draw)
-        loss, right = step(x, data.y[mine], data.y[batch], rate)
+        x, y = settings.change(scale(data.images[mine]), data.y[mine], mirror(mine, epoch, seed), scale, draw)
+        loss, right = step(x, y, data.y[batch] if y.ndim == 1 else y, rate)
         total[0] += loss * len(batch)
         total[1] += right
     if world > 1:
@@ -119,15 +121,26 @@ def one_epoch(
 
 @torch.inference_mode()
 def evaluate(net: nn.Module, scale: Scale, data: Data, rank: int = 0, world: int = 1) -> tuple[float, float]:
-    """Return loss (nats per image) and accuracy on all rows of `data`; each process looks at some of the blocks."""
+    """Return loss (nats per image) and accuracy on all rows of `data`; each process looks at some of the blocks.
+
+    Of masks both are means over the pixels that count, of a block.
+    """
     net.eval()
-    total = torch.zeros(2, device=data.y.device)
-    for start in range(rank * BLOCK, len(data.y), world * BLOCK):
-        images, y = data.images[start : start + BLOCK], data.y[start : start + BLOCK]
+    total, step = torch.zeros(2, device=data.y.device), block(data.images.shape)
+    for start in range(rank * step, len(data.y), world * step):
+        images, y = data.images[start : start + step], data.y[start : start + step]
         with half(data.y.device):
             z = logits(net, scale(images))
-        total += torch.stack([functional.cross_entropy(z, y, reduction="sum"), (z.argmax(1) == y).sum()])
+        loss = functional.cross_entropy(z, y, reduction="sum")
+        if y.ndim > 1:
+            loss = loss * len(y) / (y != IGNORED).sum().clamp(min=1)
+        total += torch.stack([loss, told_right(z, y)])
     if world > 1:
         dist.all_reduce(total)
     loss, accuracy = (total / len(data.y)).tolist()
     return loss, accuracy
+
+
+def block(shape: Sequence[int]) -> int:
+    """Return how many images of an array (N, H, W, 3), or features (N, D), are looked at together."""
+    return max(1, min(BLOCK, PIXELS // math.prod(shape[1:3])))

@@ -1,0 +1,69 @@
+"""Can the frames of two datasets be told apart, and by what? Each way of seeing leaves one kind of clue.
+
+Frames are brought to squares, so that their sizes and shapes say nothing by themselves.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whence import transforms
+from whence.roads.classes import LEVEL1, Mask
+
+Levels = NDArray[np.uint8]
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+PAINT = np.array(
+    [*(tuple(bytes.fromhex(each.colour)) for each in LEVEL1), *[(0, 0, 0)] * (256 - len(LEVEL1))], np.uint8
+)
+"""(256, 3): the colour of each of the seven classes, black for what counts as nothing."""
+
+
+def whole(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
+    """Return the frames, small (Pillow's BOX): all clues but the finest detail."""
+    return np.stack([np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BOX)) for image in images])
+
+
+def colour(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
+    """Return the pixels of small frames in a random order: their colours alone."""
+    return transforms.pixel_shuffle(whole(images, masks, side, rng), rng)
+
+
+def detail(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
+    """Return a square of each frame's own pixels, in grey, less what is smooth: resolution, sharpness, coding."""
+    tall, wide = images.shape[1:3]
+    cut = min(side, tall, wide)
+    down, right = rng.integers(0, tall - cut + 1, len(images)), rng.integers(0, wide - cut + 1, len(images))
+    squares = np.stack([image[y : y + cut, x : x + cut] for image, y, x in zip(images, down, right, strict=True)])
+    if cut < side:
+        squares = np.pad(squares, ((0, 0), (0, side - cut), (0, side - cut), (0, 0)), mode="reflect")
+    grey = np.rint(squares @ GREY).astype(np.uint8)
+    return transforms.high_pass(np.repeat(grey[..., None], 3, axis=3), rng)
+
+
+def layout(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
+    """Return the masks, painted, small by nearest: what stands where, and nothing of how it looks."""
+    small = [np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST)) for mask in masks]
+    painted: Levels = PAINT[np.stack(small)]
+    return painted
+
+
+CLUES: dict[str, Callable[[Levels, Mask, int, np.random.Generator], Levels]] = {
+    "whole": whole, "colour": colour, "detail": detail, "layout": layout,
+}  # fmt: skip
+
+
+def folds(unit: NDArray[np.str_], second: NDArray[np.bool_], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return (n,) the fold of each frame: units are dealt out at random, those of each dataset apart, so evenly."""
+    fold = np.zeros(len(unit), np.int64)
+    for side in (False, True):
+        for place, name in enumerate(rng.permutation(np.unique(unit[second == side]))):
+            fold[(unit == name) & (second == side)] = place % count
+    return fold
+
+
+def held_out(fold: NDArray[np.int64], count: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield the frames to learn from, and those that are asked about, of each fold."""
+    for k in range(count):
+        yield fold != k, fold == k

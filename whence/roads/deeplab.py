@@ -1,0 +1,147 @@
+"""DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611) by segmentation-models-pytorch: an encoder, ASPP, a decoder.
+
+Frames are brought to a height, their width in proportion, both to multiples of 16; answers are brought back to the
+frame's own pixels, bilinear. With seven classes, `mobilenet_v2` and a decoder of 256: 4,380,055 parameters.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whence.base.errors import InputError
+from whence.estimators.network import backbones
+from whence.estimators.network.compiler import without_compiler
+from whence.estimators.network.data import Scale
+from whence.estimators.network.recipe import Recipe
+from whence.roads import views
+
+STEP = 16
+"""Sides that the network takes are multiples of this."""
+IMAGENET = Scale((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+"""Mean and standard deviation that weights of ImageNet expect."""
+Encoder = Literal[
+    "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "efficientnet-b0", "efficientnet-b1",
+    "efficientnet-b2", "efficientnet-b3", "efficientnet-b4",
+]  # fmt: skip
+
+
+class Architecture(Recipe):
+    """What a network is, and how it sees a frame."""
+
+    encoder: Encoder
+    output_stride: Literal[8, 16]
+    """Pixels of a frame beside each other in the encoder's last answers."""
+    decoder: int = Field(ge=8, le=512)
+    """Channels of ASPP and decoder."""
+    height: int = Field(ge=32, le=2048, multiple_of=STEP)
+    """To which a frame is brought."""
+
+
+class Settings(Architecture):
+    """Section train.<settings>."""
+
+    share: float = Field(gt=0, le=1)
+    """The encoder's learning rate, as a share of the rest's."""
+    frozen: int = Field(ge=0)
+    """Blocks of the encoder, from the frame on, that stay as they begin: mobilenet_v2 has 19, a resnet 5."""
+    frozen_norm: bool
+    """Whether the encoder's normalisation keeps the statistics and factors that it begins with."""
+    augment: views.Settings
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name in ("crop_height", "crop_width"):
+            if found := getattr(self.augment, name) % STEP:
+                raise ValueError(f"augment.{name}: {found} over a multiple of {STEP}, expected one")
+        if self.optimizer == "muon":
+            raise ValueError("optimizer: muon gives weights a length of its own, and what they had learnt is lost")
+        if self.views_at_test == 6:
+            raise ValueError("views_at_test: got 6, expected 1, or 2 with the mirror image")
+        return self
+
+    def change(
+        self, x: Tensor, y: Tensor, mirrored: Tensor, scale: Scale, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return parts of frames, and of their masks the same parts, see `views`."""
+        return views.change(x, y, self.height, mirrored, self.augment, scale, generator)
+
+
+class DeepLab(nn.Module):
+    """Learning: (B, 3, h, w), multiples of 16 → (B, classes, h, w). In use: (B, 3, H, W) → (B, classes, H, W)."""
+
+    def __init__(self, settings: Settings, classes: int) -> None:
+        super().__init__()
+        with without_compiler():
+            from segmentation_models_pytorch import DeepLabV3Plus
+
+        self.settings = settings
+        self.net = DeepLabV3Plus(
+            settings.encoder,
+            encoder_weights=None,
+            encoder_output_stride=settings.output_stride,
+            decoder_channels=settings.decoder,
+            classes=classes,
+        )
+        encoder = self.net.encoder
+        blocks = backbones.blocks(settings.encoder, encoder) if settings.encoder in backbones.WIDTH else [encoder]
+        if settings.frozen > len(blocks):
+            raise ValueError(f"frozen: got {settings.frozen}, but {settings.encoder} has {len(blocks)} blocks")
+        self.kept = list(blocks)[: settings.frozen]
+        if settings.frozen_norm:
+            self.kept += [part for part in encoder.modules() if isinstance(part, nn.BatchNorm2d)]
+        for part in self.kept:
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Learn or not; what is frozen stays as in use, running statistics too."""
+        super().train(mode)
+        for part in self.kept:
+            part.eval()
+        return self
+
+    def begin(self, trunk: nn.Module) -> None:
+        """Take over the weights of a trunk, before training."""
+        self.net.encoder.load_state_dict(dict(trunk.state_dict()))
+
+    def shares(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """Return the parameters by the share of the learning rate that they take."""
+        encoder = list(self.net.encoder.parameters())
+        known = set(encoder)
+        return [(self.settings.share, encoder), (1.0, [p for p in self.net.parameters() if p not in known])]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        if self.training:
+            logits: Tensor = self.net(x)
+            return logits
+        height, width = x.shape[2:]
+        wide = max(STEP, STEP * round(width * self.settings.height / height / STEP))
+        seen = functional.interpolate(
+            x, (self.settings.height, wide), mode="bilinear", antialias=True, align_corners=False
+        )
+        seen = self.net(seen.contiguous(memory_format=torch.channels_last))
+        return functional.interpolate(seen, (height, width), mode="bilinear", align_corners=False)
+
+
+def begin(weights: Path, settings: Settings) -> nn.Module:
+    """Return the trunk to begin with; raises InputError if it is that of another network."""
+    for name in backbones.WIDTH:
+        if settings.encoder == name:
+            return backbones.load(weights, name, [])
+    raise InputError(
+        f"{weights}: there are weights to begin with for {', '.join(backbones.WIDTH)}, not for {settings.encoder}"
+    )
+
+
+def scale(_: Settings) -> Scale:
+    """Return what weights of ImageNet expect of the pixels."""
+    return IMAGENET
+
+
+def build(_: tuple[int, int, int], outputs: int, settings: Settings) -> nn.Module:
+    """Return the network, for frames of any size."""
+    return DeepLab(settings, outputs)

@@ -1,0 +1,245 @@
+"""Frames of streets and their masks: an archive becomes two arrays, row by row the same frames, streamed.
+
+Masks are resized by nearest alone, so that no id appears that nobody has drawn.
+"""
+
+import json
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydantic import Field, model_validator
+from tqdm import tqdm
+
+from whence import archive, arrays, decode
+from whence.base.errors import InputError, shown
+from whence.base.settings import Section
+from whence.base.stops import unbroken
+from whence.pack import PASSED_OVER
+from whence.roads import classes
+from whence.roads.classes import Mask, Scene
+from whence.table import tables
+
+LARGEST = 2**25
+"""Pixels of a frame, at most."""
+KINDS = {"leftImg8bit": "frame", "gtFine": "mask"}
+"""What the publishers' folders hold."""
+UNLABELLED = "test"
+"""The split whose masks the publishers keep."""
+Levels = NDArray[np.uint8]
+
+
+class Name(NamedTuple):
+    """What the path of a member says; a dataset's `parse` reads it."""
+
+    split: str
+    """The official one."""
+    drive: str
+    """What belongs together, and never stands in two splits: a recording, or a city."""
+    frame: str
+    """Unique within a drive."""
+
+
+class Settings(Section):
+    """Section pack.<dataset>: the size that frames are brought to."""
+
+    height: int | None = Field(ge=16, le=4096)
+    """In pixels; null, as width: they stay as they are, and must all be alike."""
+    width: int | None = Field(ge=16, le=4096)
+
+    @model_validator(mode="after")
+    def _both(self) -> "Settings":
+        if (self.height is None) != (self.width is None):
+            raise ValueError("expected height and width, or null for both")
+        return self
+
+
+class Half(NamedTuple):
+    """A frame, or its mask, at the size that is wanted."""
+
+    pixels: Levels
+    size: tuple[int, int]
+    """(height, width) in the file."""
+
+
+def pack(source: Path, dataset: ModuleType, settings: Settings, images: Path, masks: Path, index: Path) -> int:
+    """Write `images` (N, H, W, 3) uint8 RGB, `masks` (N, H, W) uint8 ids, and `index` (csv: split, drive, frame).
+
+    Rows are sorted by their names. Returns N. Raises InputError that names the members, and writes nothing, where one
+    cannot be read, has no partner or one of another size, or holds an id that the dataset's table does not know.
+    """
+    halves: dict[str, dict[Name, tuple[int, Half]]] = {"frame": {}, "mask": {}}
+    bad: list[str] = []
+    files: dict[str, IO[bytes]] = {}
+    with (
+        tempfile.TemporaryFile(dir=images.parent) as files["frame"],
+        tempfile.TemporaryFile(dir=images.parent) as files["mask"],
+    ):
+        for path, kind, name, half in _halves(source, dataset, settings):
+            if not isinstance(half, str) and name in halves[kind]:
+                half = f"is a second {kind} of {'/'.join(name)}; take one of them out"  # noqa: PLW2901
+            if isinstance(half, str):
+                bad.append(f"{path}: {half}")
+                continue
+            halves[kind][name] = len(halves[kind]), half._replace(pixels=half.pixels[:0])
+            files[kind].write(np.ascontiguousarray(half.pixels).data)
+        names = sorted(halves["frame"].keys() | halves["mask"].keys())
+        bad += [complaint for name in names for complaint in _unpaired(name, halves)]
+        if bad:
+            raise InputError(f"{source}: {len(bad):,} members cannot be used:{shown(bad)}\nmend them, or take them out")
+        if not names:
+            raise InputError(f"{source}: holds no frames; is it the archive of this dataset?")
+        size = _one_size(source, [halves["frame"][name][1] for name in names], settings)
+        for kind, target, end in (("frame", images, (3,)), ("mask", masks, ())):
+            places = [halves[kind][name][0] for name in names]
+            arrays.write_blocks(target, _rows(files[kind], places, (*size, *end)))
+    tables.write_csv(index, {part: np.array([getattr(name, part) for name in names]) for part in Name._fields})
+    return len(names)
+
+
+def _halves(source: Path, dataset: ModuleType, settings: Settings) -> Iterator[tuple[str, str, Name, Half | str]]:
+    """Yield path, kind (frame or mask), name and content of every member that matters, or why it cannot be used."""
+
+    def read(member: tuple[str, bytes]) -> tuple[str, str, Name, Half | str]:
+        path, content = member
+        kind, name = dataset.parse(path) or ("", Name("", "", ""))
+        try:
+            if not kind:
+                raise InputError("is neither a frame nor a mask of this dataset")
+            return path, kind, name, _mask(content, dataset, settings) if kind == "mask" else _frame(content, settings)
+        except InputError as error:
+            return path, kind, name, str(error)
+
+    with tqdm(total=archive.size(source), unit="B", unit_scale=True, desc=str(source), disable=None) as bar:
+        wanted = (
+            (path, content)
+            for path, content in archive.members(source, bar.update)
+            if not (PASSED_OVER.search(path) or dataset.OTHERS.fullmatch(path))
+        )
+        for path, kind, name, half in _in_threads(read, wanted):
+            if name.split != UNLABELLED:
+                yield path, kind, name, half
+
+
+def _in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Yield what `work` makes of each, in order; few are under way, so memory stays bounded. Decoders let Python go."""
+    workers = os.cpu_count() or 1
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            with unbroken():
+                waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _frame(content: bytes, settings: Settings) -> Half:
+    image = Image.fromarray(picture(content))
+    size = image.height, image.width
+    if settings.height and settings.width:
+        image = image.resize((settings.width, settings.height), Image.Resampling.BILINEAR)
+    return Half(np.asarray(image), size)
+
+
+def _mask(content: bytes, dataset: ModuleType, settings: Settings) -> Half:
+    mask: Mask = dataset.mask(content)
+    classes.check(mask, dataset.CLASSES)
+    size = mask.shape[0], mask.shape[1]
+    if settings.height and settings.width:
+        to = (settings.width, settings.height)
+        mask = np.asarray(Image.fromarray(mask).resize(to, Image.Resampling.NEAREST))
+    return Half(mask, size)
+
+
+def _unpaired(name: Name, halves: Mapping[str, Mapping[Name, tuple[int, Half]]]) -> Iterator[str]:
+    """Yield what is wrong with a frame and its mask as a pair."""
+    found = {kind: part[name][1].size for kind, part in halves.items() if name in part}
+    if len(found) == 1:
+        (there,) = found
+        yield f"{'/'.join(name)}: has a {there}, but no {'mask' if there == 'frame' else 'frame'}"
+    elif found["frame"] != found["mask"]:
+        sizes = {kind: f"{width}×{height}" for kind, (height, width) in found.items()}
+        yield f"{'/'.join(name)}: the mask is {sizes['mask']} pixels, but the frame {sizes['frame']}"
+
+
+def _one_size(source: Path, frames: list[Half], settings: Settings) -> tuple[int, int]:
+    """Return (height, width) of all frames; raises InputError where they differ."""
+    if settings.height and settings.width:
+        return settings.height, settings.width
+    sizes = sorted({half.size for half in frames})
+    if len(sizes) > 1:
+        found = ", ".join(f"{width}×{height}" for height, width in sizes[:5])
+        raise InputError(f"{source}: frames of {len(sizes)} sizes ({found}); set pack.<dataset>.height and width")
+    return sizes[0]
+
+
+def _rows(file: IO[bytes], places: list[int], shape: tuple[int, ...]) -> Iterator[Levels]:
+    """Yield rows (1, …) of a file of rows, in the order of `places`."""
+    count = int(np.prod(shape))
+    for place in places:
+        file.seek(place * count)
+        yield np.frombuffer(file.read(count), np.uint8).reshape(1, *shape)
+
+
+def picture(content: bytes) -> Levels:
+    """Return the pixels (H, W, 3) of a JPEG or a PNG in RGB; raises InputError that says what is wrong with it."""
+    if content.startswith(decode.JPEG_START):
+        return decode.jpeg(content, _bounded, ["RGB"])
+    return np.asarray(decode.png(content, _bounded, ["RGB"]))
+
+
+def png_mask(content: bytes) -> Mask:
+    """Return the ids (H, W) of a PNG of one 8-bit channel; raises InputError for any other mode."""
+    try:
+        return np.asarray(decode.png(content, _bounded, ["L"]))
+    except InputError as error:
+        hint = "; a mask holds a number for each pixel, not a colour" if "has mode" in str(error) else ""
+        raise InputError(f"{error}{hint}") from error
+
+
+def _bounded(width: int, height: int) -> None:
+    if width * height > LARGEST:
+        raise InputError(f"is {width}×{height} pixels, expected {LARGEST:,} in all, at most")
+
+
+def polygons(content: bytes) -> Scene:
+    """Return what annotators drew (.json); raises InputError that says what is wrong with it."""
+    try:
+        about = json.loads(content)
+        parts = [
+            (str(each["label"]), [(int(x), int(y)) for x, y in each["polygon"]])
+            for each in about["objects"]
+            if not each.get("deleted")
+        ]
+        scene = Scene(int(about["imgWidth"]), int(about["imgHeight"]), parts)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"holds no polygons ({error!r}); expected imgHeight, imgWidth and objects") from error
+    if min(scene.width, scene.height) < 1:
+        raise InputError(f"is {scene.width}×{scene.height} pixels")
+    _bounded(scene.width, scene.height)
+    return scene
+
+
+def painted(scene: Scene, ids: Mapping[str, int]) -> Mask:
+    """Return the mask (H, W) of a scene: the id of the uppermost polygon, that of "unlabeled" where there is none.
+
+    Raises InputError for a name that `ids` does not know.
+    """
+    if strange := sorted({name for name, _ in scene.parts} - ids.keys()):
+        raise InputError(f"holds polygons of {', '.join(map(repr, strange))}, expected {', '.join(ids)}")
+    canvas = Image.new("L", (scene.width, scene.height), ids["unlabeled"])
+    pen = ImageDraw.Draw(canvas)
+    for name, corners in scene.parts:
+        if len(corners) > 2:
+            pen.polygon(corners, fill=ids[name])
+    return np.asarray(canvas)

@@ -1,0 +1,85 @@
+"""Networks that tell what every pixel is: trained, saved and loaded as those that tell what an image is."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from whence.arrays import Stored
+from whence.base.errors import InputError
+from whence.estimators.network import backbones, data, trainer
+from whence.estimators.network.device import half
+from whence.estimators.network.estimator import Estimator, Splits
+from whence.roads import views
+from whence.roads.classes import IGNORED
+
+SIDE = 64
+"""Of the frame that a network which was trained elsewhere is tried on, in pixels."""
+
+
+class Segmenter(Estimator):
+    """`fit`, `answers`, `save`, `load`. y is masks (n, H, W) uint8 of class numbers, 255 for what counts as nothing."""
+
+    def _check(self, splits: Splits) -> None:
+        known, size = self.classes_.tolist(), splits[0][0].shape[1:3]
+        for name, (x, y) in zip(("train", "valid"), splits, strict=True):
+            if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or y.dtype != np.uint8 or y.ndim != 3:
+                raise InputError(
+                    f"{self.section}: takes frames (n, height, width, 3) and masks (n, height, width), uint8"
+                )
+            if not len(x) or len(x) != len(y) or y.shape[1:] != x.shape[1:3] or x.shape[1:3] != size:
+                raise InputError(
+                    f"{self.section}: got {name} frames {x.shape} and masks {y.shape}, expected as many, and some"
+                )
+        counts, others = (np.bincount(y.ravel(), minlength=256) for _, y in splits)
+        if missing := [name for name, count in zip(known, counts, strict=False) if not count]:
+            raise InputError(f"{self.section}: no training pixels of {', '.join(missing)}; learn from more frames")
+        if (strange := np.flatnonzero((counts + others)[len(known) : IGNORED]) + len(known)).size:
+            raise InputError(
+                f"{self.section}: masks hold {strange.tolist()}, expected 0 to {len(known) - 1} or {IGNORED}"
+            )
+
+    def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
+        masks = torch.from_numpy(np.require(y, requirements=["C", "W"])).to(self.device)
+        images = (
+            data.Read(x, self.device)
+            if isinstance(x, Stored)
+            else torch.from_numpy(np.require(x, requirements=["C", "W"])).to(self.device)
+        )
+        return data.Data(images, data.Masks(masks, len(self.classes_)))
+
+    def _code(self) -> list[Path]:
+        return [*super()._code(), Path(inspect.getfile(views)), Path(__file__)]
+
+    def _places(self) -> list[int]:
+        return self.shape[:2]
+
+    def adopt(self, file: Path, classes: Sequence[str], scale: data.Scale) -> None:
+        """Take over a state dict of the network within, and what its frames are scaled by.
+
+        Raises InputError that names what is missing, unknown or of another shape.
+        """
+        self.classes_, self.scale, self.best_epoch = np.array(classes), scale, [0] * len(self.settings.seeds)
+        self.shape = [SIDE, SIDE, 3]  # it takes any
+        net = self._build(self.device)
+        what = f"a DeepLabV3Plus as {self.section} says, of {len(classes)} classes"
+        net.net.load_state_dict(backbones.fitting(file, net.net.state_dict(), what))
+        self.members = [net] * len(self.settings.seeds)
+
+    @torch.inference_mode()
+    def answers(self, x: NDArray[Any] | Stored) -> Iterator[torch.Tensor]:
+        """Yield logits (b, K, H, W) float32 of frames (n, H, W, 3) uint8, of any size, the mean over the members."""
+        step = trainer.block(x.shape)
+        for start in range(0, len(x), step):
+            images = torch.from_numpy(np.ascontiguousarray(x[start : start + step])).to(self.device)
+            with half(self.device):
+                yield torch.stack(
+                    [
+                        trainer.logits(net.eval(), self.scale(images), self.settings.views_at_test)
+                        for net in self.members
+                    ]
+                ).mean(0)
