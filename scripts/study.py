@@ -21,7 +21,7 @@ from whence.base.stage import run
 
 LISTS = (
     *("weights", "derived", "runs", "controls", "transfers", "object_runs", "object_controls", "object_transfers"),
-    *("class_runs", "class_transfers", "class_maps", "class_mistakes"),
+    *("class_runs", "class_transfers", "class_maps", "class_mistakes", "checkpoints"),
     *("searches", "hidden", "mistakes", "corrupted", "attacked", "false_alarms", "examples", "head_examples"),
 )
 Edit = tuple[int, int, str]

@@ -17,7 +17,7 @@ def best(path: Path, metric: str, objects: dict[str, Any]) -> tuple[str, float, 
     with path.open(encoding="utf-8", newline="") as handle:
         lines = [line for line in csv.DictReader(handle) if line.get("rows", "official") == "official"]
     home = [line for line in lines if "domain" not in line or line["domain"] in objects[line["train_on"]]["domains"]]
-    home = [line for line in home if line.get("home", "True") == "True"]
+    home = [line for line in home if line.get("home", "True") == "True"] or home
     line = max(home, key=lambda one: float(one[metric]))
     domain = line.get("domain", line.get("dataset"))
     where = f" on {domain}" if domain else ""

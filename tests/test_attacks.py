@@ -139,7 +139,7 @@ class TestAdversary:
     def test_the_network_is_asked_as_it_is_used(self):
         net = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten(), torch.nn.Linear(108, 1))
         step, y = self.step(net)
-        step._attacked(torch.randn(8, 3, 6, 6), y)
+        step._attacked(torch.randn(8, 3, 6, 6), y, step.adversary)
         assert net[0].num_batches_tracked == 0
 
 

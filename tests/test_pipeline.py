@@ -79,6 +79,7 @@ def test_the_whole_sample_in_two_fresh_clones_gives_one_lock_file(tmp_path):
     looks = [f"roads/dvc.yaml:look@{name}" for name in ("cityscapes", "idd_lite")]
     assert sorted(ran(repro(serial))) == ["report", *looks], "the page shows all parameters"
     assert ran(run(serial, "dvc", "repro")) == []
+    assert ran(run(serial, "dvc", "repro", "roads/dvc.yaml")) == []
     assert ran(run(parallel, "dvc", "repro")) == []
     for name, task in (("origin-spectrum-logistic", "origin"), ("fake-spectrum-logistic", "fake")):
         assert 0.75 < metric(serial, name)["roc_auc"] < 0.97, task

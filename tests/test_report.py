@@ -236,6 +236,8 @@ def streets(tmp_path, monkeypatch):
     ]
     write(place("drops"), "class drop drop_lo drop_hi between", *fallen)
     clues = [("whole", 0.7, 0.4, 1.0, 0.6, 14, 6), ("layout", 0.55, 0.5, 0.6, 0.5, 14, 6)]
+    for dataset in ("idd_lite", "cityscapes"):
+        Image.new("RGB", (8, 4), "red").save(place("look", dataset=dataset))
     write(place("clues"), "clue roc_auc roc_auc_lo roc_auc_hi balanced_accuracy n n_positive", *clues)
     return files
 
@@ -368,9 +370,9 @@ def test_the_page_says_of_the_road_scenes_where_they_are_from_and_how_many(stree
     assert page_of(streets) == text
     section = re.search(r'<section id="roads".*?</section>', text, re.DOTALL)[0]
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", section, re.DOTALL)
-    assert len(captions) == 3 + 1 + 4 + 4 * 2
+    assert len(captions) == 2 + 3 + 1 + 4 + 4 * 2
     assert all("drawn sample, not real data" in caption for caption in captions)
-    assert all("n = " in caption for caption in captions[3:])
+    assert all("n = " in caption for caption in captions[5:])
     assert "Synthetic: streets drawn by the project itself" in section
     assert "90&nbsp;% bootstrap intervals" in section
     assert not re.search(r"\bnan\b|None", re.sub(r'src="[^"]*"', "", section))
@@ -435,7 +437,7 @@ def test_the_road_scenes_hang_nowhere_over(opened, streets, tmp_path, dark, widt
     opened.open(tmp_path / "page.html", dark=dark, width=width)
     opened.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert opened.ask("[...document.images].every((one) => one.complete && one.naturalWidth > 0 && one.alt)")
-    assert opened.ask("document.images.length") == 4 * 2 * 4
+    assert opened.ask("document.images.length") == 4 * 2 * 4 + 2
     assert opened.ask("document.documentElement.scrollWidth") <= width
     over = "[...document.querySelectorAll('#roads figure, #roads .wide, #roads img')].filter((one) =>"
     assert opened.ask(f"{over} one.getBoundingClientRect().right > {width}).length") == 0

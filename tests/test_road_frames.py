@@ -172,6 +172,11 @@ def refused(folder, files, dataset=cityscapes):
     return str(caught.value)
 
 
+def shallow(content):
+    """Return a PNG whose header says four bits a pixel."""
+    return content[:24] + b"\x04" + content[25:]
+
+
 def cut(content):
     """Return a file that lacks some of its middle."""
     return content[: len(content) // 2] + content[-12:]
@@ -237,6 +242,7 @@ class TestPack:
         ("part", "content", "said"),
         [
             (MASK, encoded(ids(1, 10)), ": the mask is 24×10 pixels, but the frame 24×20"),
+            (MASK, shallow(encoded(ids(1))), ": has 4 bits a pixel, expected 8"),
             (MASK, encoded(ids(1), mode="P"), ": has mode P, expected L; a mask holds a number for each pixel"),
             (MASK, encoded(noise()), ": has mode RGB, expected L; a mask holds a number for each pixel"),
             (MASK, encoded(ids(known=(7, 99))), ": holds the id 99, expected 0, 1, 2"),
@@ -256,7 +262,7 @@ class TestPack:
         assert re.search(rf"(train/ulm/ulm_000000_000001|{re.escape(part)}){re.escape(said)}", message)
 
     def test_an_archive_that_is_amiss(self, tmp_path):
-        two = "frames of 2 sizes (24×18, 24×20); set pack.<dataset>.height and width"
+        two = "frames of 2 sizes (24×18, 24×20); set height and width of this dataset, under pack"
         assert two in refused(tmp_path, WHOLE | street(2, height=18))
         assert "holds no frames; is it the archive of this dataset?" in refused(tmp_path, {"README": b""})
 
@@ -304,6 +310,12 @@ class TestPainted:
         for deleted in (1, True):
             assert np.array_equal(self.painted(lower, (*upper[:2], {"deleted": deleted})), self.painted(lower))
         assert np.array_equal(self.painted(lower, (*upper[:2], {"deleted": 0})), mask)
+
+    def test_a_group_is_of_its_class(self):
+        one, many = (self.painted((name, self.SQUARE, {})) for name in ("a", "agroup"))
+        assert np.array_equal(one, many)
+        with pytest.raises(InputError, match="'cgroup'"):
+            self.painted(("cgroup", self.SQUARE, {}))
 
     def test_corners_outside_are_cut_off(self):
         assert (self.painted(("a", [(-50, -50), (99, -50), (99, 99), (-50, 99)], {})) == 1).all()

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from whence import metrics
 from whence.roads import apart, counting, mistakes, scores
-from whence.roads.classes import IGNORED, LEVEL1, Classes
+from whence.roads.classes import IGNORED, LEVEL1, Classes, wrong
 
 NAMES = ("road", "car", "sky")
 KINDS = Classes(NAMES, ("000000",) * 3, (0, 3, 6), np.array([0, 1, 1, 2, *[IGNORED] * 252], np.uint8))
@@ -101,16 +101,17 @@ class TestWorst:
         assert [pair[:2] for pair in found] == [(2, 0), (1, 0), (1, 1), (0, 1)]
         assert [iou for *_, iou in found] == pytest.approx([0, 50 / 100, 100 / 150, 80 / 110])
 
-    def test_one_of_which_a_frame_holds_too_little_does_not_count(self):
+    def test_one_of_which_a_frame_holds_too_little_comes_after_all_others(self):
         frames = {
-            least: {k for k, c, _ in mistakes.worst(self.MATRICES, least, 9) if c == 1} for least in (0, 0.0075, 0.01)
+            least: [k for k, c, _ in mistakes.worst(self.MATRICES, least, 9) if c == 1] for least in (0, 0.0075, 0.01)
         }
-        assert frames == {0: {0, 1, 2}, 0.0075: {0, 1, 2}, 0.01: {0, 1}}
+        assert frames == {0: [2, 1, 0], 0.0075: [2, 1, 0], 0.01: [1, 0, 2]}
+        assert [k for k, c, _ in mistakes.worst(self.MATRICES, 0.01, 2) if c == 1] == [1, 0]
 
     def test_of_equals_the_first_is_taken(self):
         same = np.stack([matrix(5, 5, of=10)] * 4)
         assert [pair[:2] for pair in mistakes.worst(same, 0.01, 1)] == [(0, 0), (0, 1)]
-        assert mistakes.worst(same, 0.6, 1) == []
+        assert [pair[:2] for pair in mistakes.worst(same, 0.6, 1)] == [(0, 0), (0, 1)]
 
 
 def test_edges_by_hand():
@@ -124,7 +125,7 @@ def test_edges_by_hand():
 
 def test_errors_are_where_it_counts():
     truth, called = np.array([[0, 1], [IGNORED, 2]], np.uint8), np.array([[1, 1], [0, 0]], np.uint8)
-    assert mistakes.errors(truth, called).tolist() == [[True, False], [False, True]]
+    assert wrong(truth, called).tolist() == [[True, False], [False, True]]
 
 
 class TestNotes:
@@ -236,11 +237,18 @@ def test_folds_are_of_whole_units_and_both_datasets(count, first, second, more, 
         assert min(sizes) >= 1
         assert max(sizes) - min(sizes) <= 1
     asked = np.zeros(len(unit), int)
-    for learnt, held in apart.held_out(fold, count):
+    for learnt, held in apart.held_out(fold):
         assert np.array_equal(learnt, ~held)
         assert not set(unit[learnt]) & set(unit[held])
         asked += held
     assert (asked == 1).all()
+
+
+def test_frames_are_cut_to_one_shape_from_the_middle():
+    images = np.arange(2 * 4 * 10 * 3, dtype=np.uint8).reshape(2, 4, 10, 3)
+    assert np.array_equal(apart.cut(images, 1.5), images[:, :, 2:8])
+    assert np.array_equal(apart.cut(images[..., 0], 1.5), images[:, :, 2:8, 0])
+    assert np.array_equal(apart.cut(images, 9.0), images)
 
 
 def test_folds_are_drawn():

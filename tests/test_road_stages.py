@@ -151,7 +151,7 @@ def test_a_network_of_ones_own_answers_as_it_did_and_keeps_how_it_is_asked(done)
     assert model.scale == ((9.0, 8.0, 7.0), (60.0, 61.0, 62.0))
     net = deeplab.build((64, 64, 3), len(model.classes_), wanted()).eval()
     net.net.load_state_dict(torch.load("mine.pth", weights_only=True))
-    x = np.asarray(arrays.read(Path("idd-images.npy"))[:2])
+    x = np.array(arrays.read(Path("idd-images.npy"))[:2])
     with torch.inference_mode():
         seen = model.scale(torch.from_numpy(x))
         mirrored = net(seen.flip(3)).flip(3)

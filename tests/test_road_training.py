@@ -86,7 +86,7 @@ class TestMasks:
             part = masks[which]
             assert part.dtype == torch.int64
             wanted = y[which if isinstance(which, slice) else which.numpy()].astype(int)
-            assert np.array_equal(part, np.where(wanted == IGNORED, data.IGNORED, wanted))
+            assert np.array_equal(part, np.where(wanted == IGNORED, data.UNCOUNTED, wanted))
         assert np.array_equal(masks.masks, y), "what is held is not changed"
 
     @pytest.mark.parametrize("weight", [None, "balanced"])
@@ -102,7 +102,7 @@ class TestMasks:
             weights = len(counted) / (3 * torch.bincount(counted))
         each = -z.log_softmax(1).gather(1, counted[:, None])[:, 0]
         wanted = (weights[counted] * each).sum() / weights[counted].sum()
-        whole = functional.cross_entropy(net(scale(x)), held.y[:], weights, ignore_index=data.IGNORED)
+        whole = functional.cross_entropy(net(scale(x)), held.y[:], weights, ignore_index=data.UNCOUNTED)
         loss, right = step.Step(net, scale, settings, held)(scale(x), held.y[:], held.y[:], 0.0)
         assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
         assert loss.item() == pytest.approx(whole.item(), rel=1e-5)
@@ -173,18 +173,18 @@ class TestViews:
         turned = [True, False, True, False]
         frames, masks = changed(x, y, 48, turned, seed, smallest=smallest, largest=largest, flip=flip, **sides)
         assert frames.shape == (4, side, 96 - side // 2, 3)
-        assert set(np.unique(masks)) <= {0, 1, 2, data.IGNORED}
+        assert set(np.unique(masks)) <= {0, 1, 2, data.UNCOUNTED}
         certain = inside(masks)
-        counted = certain & (masks != data.IGNORED)
+        counted = certain & (masks != data.UNCOUNTED)
         assert counted.mean() > 0.03
         assert np.abs(frames[counted] - COLOURS[masks[counted]]).max() < 0.1
-        assert np.abs(frames[certain & (masks == data.IGNORED)]).max(initial=0) == 0, "nothing is beyond the edge"
+        assert np.abs(frames[certain & (masks == data.UNCOUNTED)]).max(initial=0) == 0, "nothing is beyond the edge"
 
     def test_as_large_as_the_frame_it_is_the_frame(self):
         x, y = streets(3)
         frames, masks = changed(x, y, crop_height=48, crop_width=64)
         assert np.abs(frames - x).max() < 0.01
-        assert np.array_equal(masks, np.where(y == IGNORED, data.IGNORED, y.astype(int)))
+        assert np.array_equal(masks, np.where(y == IGNORED, data.UNCOUNTED, y.astype(int)))
 
     def test_a_height_of_half_halves_the_frame(self):
         y = np.zeros((1, 64, 96), np.uint8)
@@ -199,7 +199,7 @@ class TestViews:
         y[:] = 1
         _, masks = changed(x, y, crop_height=64, crop_width=96)
         assert [(each == 1).sum() for each in masks] == [48 * 64] * 4
-        assert (masks[masks != 1] == data.IGNORED).all()
+        assert (masks[masks != 1] == data.UNCOUNTED).all()
 
     def test_a_frame_is_turned_round_where_it_is_mirrored_and_where_that_is_asked_for(self):
         x, y = streets(4)
@@ -293,6 +293,8 @@ class TestDeepLab:
             ({"views_at_test": 6}, "views_at_test: got 6, expected 1, or 2"),
             ({"height": 40}, "train.tiny.height: got 40"),
             ({"encoder": "vgg16"}, "train.tiny.encoder: got 'vgg16'"),
+            ({"pretrained": False, "frozen": 2}, "pretrained: false, so the encoder must learn: make frozen 0"),
+            ({"pretrained": False, "frozen_norm": True}, "pretrained: false, so the encoder must learn"),
         ],
     )
     def test_settings_that_do_not_fit_are_refused(self, changes, said):
@@ -378,11 +380,11 @@ class TestSegmenter:
     def test_what_does_not_fit_is_refused(self):
         x, y, x_valid, y_valid = splits()
         few, strange = (
-            np.where(which, value, y).astype(np.uint8) for which, value in ((y == 2, IGNORED), (x[..., 0] % 9 == 0, 9))
+            np.where(which, value, y).astype(np.uint8) for which, value in ((y != 2, IGNORED), (x[..., 0] % 9 == 0, 9))
         )
         for arrays, said in (
-            ((x, few, x_valid, y_valid), "no training pixels of sky; learn from more frames"),
-            ((x, np.full_like(y, IGNORED), x_valid, y_valid), "no training pixels of road, car, sky; "),
+            ((x, few, x_valid, y_valid), "training pixels are of fewer than two of road, car, sky"),
+            ((x, np.full_like(y, IGNORED), x_valid, y_valid), "training pixels are of fewer than two of road, "),
             ((x, strange, x_valid, y_valid), r"masks hold \[9\], expected 0 to 2 or 255"),
             ((x, y[:, :40], x_valid, y_valid), r"got train frames \(8, 48, 64, 3\) and masks \(8, 40, 64\)"),
             ((x, y[:5], x_valid, y_valid), r"got train frames \(8, 48, 64, 3\) and masks \(5, 48, 64\)"),

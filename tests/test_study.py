@@ -240,3 +240,15 @@ def test_it_works_on_what_dvc_leaves_behind(real):
     assert Path("params.yaml").read_text() != real
     study.main(Path("study.yaml"))
     assert settings.read() == expected
+
+
+def test_the_study_of_the_road_scenes_changes_theirs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "roads", "roads", ignore=shutil.ignore_patterns("data", "models", "plots", "metrics"))
+    shutil.copy(ROOT / "params.yaml", ".")
+    before = settings.read(Path("roads/params.yaml"))
+    study.main(Path("roads/study.yaml"), Path("roads/params.yaml"))
+    named, after = settings.read(Path("roads/study.yaml")), settings.read(Path("roads/params.yaml"))
+    assert after == before | named
+    assert all(run["settings"] in after["train"] for run in after["runs"].values())
+    assert Path("params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()

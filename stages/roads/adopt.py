@@ -16,7 +16,7 @@ def main(params: Path, key: str, file: Path, weights: Path, card: Path) -> None:
     about = settings.load(f"checkpoints.{key}", Checkpoint, params)
     wanted = settings.load(f"train.{about.settings}", deeplab.Settings, params)
     found = only_file(file, "state dict", f"name yours in {params}: checkpoints.{key}.file")
-    model = Segmenter(deeplab, wanted, section=f"train.{about.settings}")
+    model = Segmenter(deeplab, wanted, section=f"{params}: train.{about.settings}")
     model.adopt(found, data.kinds(about.train_on, about.classes).names, Scale(tuple(about.mean), tuple(about.std)))
     model.save(weights, card)
 

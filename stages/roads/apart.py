@@ -15,7 +15,7 @@ from whence.classifiers import small
 from whence.estimators.network import recipe
 from whence.estimators.network.estimator import Estimator
 from whence.roads import apart, data
-from whence.roads.splits import LEFT_OUT
+from whence.roads.splits import LEFT_OUT, Frames
 from whence.table import tables
 
 SETTINGS = "apart.network"
@@ -45,17 +45,19 @@ def main(
     if wanted.patience is not None:
         raise InputError(f"{params}: {SETTINGS}.patience: got {wanted.patience}, expected null: nothing chooses here")
     rng = np.random.default_rng(section.seed)
-    parts = [
-        _drawn(dataset, [name.format(dataset=dataset) for name in (frames, images, masks)], section, rng)
-        for dataset in (first, second)
-    ]
+    files = {
+        dataset: [Path(name.format(dataset=dataset)) for name in (frames, images, masks)] for dataset in (first, second)
+    }
+    held = {dataset: data.read(*paths) for dataset, paths in files.items()}
+    ratio = min(x.shape[2] / x.shape[1] for _, x, _ in held.values())
+    parts = [_drawn(dataset, held[dataset], ratio, section, rng) for dataset in (first, second)]
     later = np.repeat([False, True], [len(unit) for unit, _ in parts])
     unit = np.concatenate([unit for unit, _ in parts])
     fold = apart.folds(unit, later, section.folds, rng)
     found = {}
     for clue in apart.CLUES:
         seen = np.concatenate([squares[clue] for _, squares in parts])
-        score = _answers(seen, later, fold, section, wanted)
+        score = _answers(seen, later, fold, wanted, f"{params}: {SETTINGS}")
         found[clue] = metrics.summarise(later, score, section.metrics)
         print(f"{clue}: ROC AUC {found[clue]['roc_auc']:.4f} of {len(later):,} frames")
     shown = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "n", "n_positive")
@@ -65,35 +67,36 @@ def main(
 
 
 def _drawn(
-    dataset: str, files: list[str], section: Settings, rng: np.random.Generator
+    dataset: str, held: tuple[Frames, Any, Any], ratio: float, section: Settings, rng: np.random.Generator
 ) -> tuple[tables.Strings, dict[str, NDArray[np.uint8]]]:
     """Return the unit of some frames of a dataset, and what each clue leaves of them.
 
     Units are drives, or frames where there are fewer drives than folds.
     """
-    table, images, ids = data.read(*map(Path, files))
+    table, images, ids = held
     rows = np.sort(rng.permutation(np.flatnonzero(table.split != LEFT_OUT))[: section.most])
     drive = np.char.add(f"{dataset}/", table.drive[rows])
     few = len(np.unique(drive)) < section.folds
     unit = np.char.add(np.char.add(drive, "/"), table.frame[rows]) if few else drive
     if len(np.unique(unit)) < section.folds:
-        raise InputError(f"{files[0]}: has {len(rows)} frames, expected {section.folds} or more: apart.folds")
-    masks = data.kinds(dataset, data.SEVEN).of_id[ids[rows]]
-    return unit, {clue: see(images[rows], masks, section.side, rng) for clue, see in apart.CLUES.items()}
+        raise InputError(f"{dataset}: has {len(rows)} frames, expected {section.folds} or more: apart.folds")
+    masks = apart.cut(data.kinds(dataset, data.SEVEN).of_id[ids[rows]], ratio)
+    seen = apart.cut(images[rows], ratio)
+    return unit, {clue: see(seen, masks, section.side, rng) for clue, see in apart.CLUES.items()}
 
 
 def _answers(
     seen: NDArray[np.uint8],
     second: NDArray[np.bool_],
     fold: NDArray[np.int64],
-    section: Settings,
     wanted: recipe.Settings,
+    where: str,
 ) -> NDArray[np.float64]:
     """Return (members, n) the probability of the second dataset, each frame asked about when it was held out."""
     score = np.zeros((len(wanted.seeds), len(seen)))
-    for learnt, asked in apart.held_out(fold, section.folds):
+    for learnt, asked in apart.held_out(fold):
         train = seen[learnt], second[learnt]
-        model = Estimator(small, wanted, section=SETTINGS).fit(*train, *train, [False, True])
+        model = Estimator(small, wanted, section=where).fit(*train, *train, [False, True])
         score[:, asked] = model.member_proba(seen[asked])[:, :, 1]
         model.forget()
     return score

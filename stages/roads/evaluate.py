@@ -29,7 +29,7 @@ class Settings(settings.Section):
     per_class: int = Field(ge=0)
     """Frames that are shown of every class, those first in which it is told worst."""
     least: float = Field(ge=0, le=1)
-    """Of a frame's pixels, for it to be shown for a class."""
+    """Of a frame's pixels, for it to be shown for a class before others."""
 
 
 class Frames(NamedTuple):
@@ -42,6 +42,17 @@ class Frames(NamedTuple):
     frame: tables.Strings
     images: arrays.Stored
     ids: NDArray[np.uint8]
+
+
+class Left(NamedTuple):
+    """Files of a dataset that evaluation writes, see `main`."""
+
+    table: Path
+    confusion: Path
+    ids: Path
+    each: Path
+    counts: Path
+    shown: Path
 
 
 def main(
@@ -79,26 +90,29 @@ def main(
         found = _frames(
             dataset, classes if dataset == train_on else data.SEVEN, *_paths(dataset, frames, images, masks)
         )
-        if not len(found.row):
-            continue
-        counted = _counted(model, found, learnt)
-        matrices = scores.confusion(counted.ids, found.kinds.of_id)
-        summary = scores.summarise(matrices, counted.ranked, found.drive, section.metrics)
-        summaries[dataset] = summary
-        touching = mistakes.edges(found.kinds.of_id[found.ids], len(found.kinds.names))
-        told = mistakes.notes(summary, matrices, touching, found.kinds.names)
-        _write(_paths(dataset, table)[0], scores.table(summary, found.kinds.names) | told)
-        _write(_paths(dataset, confusion)[0], _cells(found.kinds.names, matrices.sum(axis=0), found.kinds.names))
-        _write(_paths(dataset, ids)[0], _by_id(dataset, counted.ids.sum(axis=0), found.kinds))
-        _write(_paths(dataset, each)[0], _each(found, matrices))
-        arrays.write_blocks(_paths(dataset, counts)[0], [matrices])
-        _show(
-            model, found, learnt, mistakes.worst(matrices, section.least, section.per_class), _paths(dataset, shown)[0]
-        )
+        if len(found.row):
+            left = Left(*_paths(dataset, table, confusion, ids, each, counts, shown))
+            summaries[dataset] = _evaluated(model, found, learnt, section, left)
+            print(f"{dataset}: mean IoU {summaries[dataset].means['mean_iou'].value:.4f} of {len(found.row):,} frames")
     metrics.write(headline, {dataset: scores.flat(summary) for dataset, summary in summaries.items()})
     metrics.write(full, {dataset: _all(summary) for dataset, summary in summaries.items()})
-    for dataset, summary in summaries.items():
-        print(f"{dataset}: mean IoU {summary.means['mean_iou'].value:.4f} of {summary.images:,} frames")
+
+
+def _evaluated(model: Segmenter, found: Frames, learnt: Classes, section: Settings, left: Left) -> scores.Summary:
+    """Return how a model does on some frames, and write all that is left of its answers."""
+    counted = _counted(model, found, learnt)
+    matrices = scores.confusion(counted.ids, found.kinds.of_id)
+    summary = scores.summarise(matrices, counted.ranked, found.drive, section.metrics)
+    names = found.kinds.names
+    touching = [mistakes.edges(found.kinds.of_id[mask[None]], len(names)) for mask in found.ids]
+    told = mistakes.notes(summary, matrices, np.concatenate(touching), names)
+    _write(left.table, scores.table(summary, names) | told)
+    _write(left.confusion, _cells(names, matrices.sum(axis=0), names))
+    _write(left.ids, _by_id(found.dataset, counted.ids.sum(axis=0), found.kinds))
+    _write(left.each, _each(found, matrices))
+    arrays.write_blocks(left.counts, [matrices])
+    _show(model, found, learnt, mistakes.worst(matrices, section.least, section.per_class), left.shown)
+    return summary
 
 
 def _paths(dataset: str, *patterns: str) -> list[Path]:

@@ -10,12 +10,9 @@ from pydantic import Field
 from whence.base import settings
 from whence.base.stage import run
 from whence.metrics import plain
-from whence.roads import data, pictures
-from whence.roads.classes import Classes
+from whence.roads import classes, data, pictures
 from whence.roads.splits import SPLITS, Frames
 from whence.table import tables
-
-BLOCK = 64
 
 
 class Settings(settings.Section):
@@ -44,14 +41,13 @@ def main(
     pictures.save(pictures.frames(x[rows], kinds.of_id[ids[rows]], kinds.names, kinds.colours, titles), shown)
 
 
-def _distribution(table: Frames, ids: NDArray[np.uint8], kinds: Classes) -> pd.DataFrame:
+def _distribution(table: Frames, ids: NDArray[np.uint8], kinds: classes.Classes) -> pd.DataFrame:
     parts = []
     for split in SPLITS:
         rows = np.flatnonzero(table.split == split)
         if not len(rows):
             continue
-        blocks = (ids[rows[start : start + BLOCK]] for start in range(0, len(rows), BLOCK))
-        by_id = sum((np.bincount(block.ravel(), minlength=256) for block in blocks), np.zeros(256, np.int64))
+        by_id = classes.pixels(ids[rows])
         pixels = [int(by_id[kinds.of_id == k].sum()) for k in range(len(kinds.names))]
         share = [plain(count / max(1, sum(pixels))) for count in pixels]
         parts.append(

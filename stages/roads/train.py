@@ -48,11 +48,13 @@ def main(
     def log(history: dict[str, list[float]]) -> None:
         tables.write_csv(training, {name: np.array(column) for name, column in history.items()})
 
-    begun = {} if start is None else {"start": deeplab.begin(start, wanted)}
-    model = Segmenter(deeplab, wanted, log, f"train.{settings_key}", **begun)
+    begun = {} if start is None or not wanted.pretrained else {"start": deeplab.begin(start, wanted)}
+    model = Segmenter(deeplab, wanted, log, f"{params}: train.{settings_key}", **begun)
     model.fit(*train, *valid, kinds.names)
     model.save(weights, card)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
+        if missing := [name for k, name in enumerate(kinds.names) if not (train[1] == k).any()]:
+            print(f"no training pixels of {', '.join(missing)}: these will not be told")
         print(f"{settings_key}: {len(train[1]):,} frames to learn from, {len(valid[1]):,} to choose by")
 
 

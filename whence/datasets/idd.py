@@ -18,7 +18,9 @@ __all__ = ["BY_HAND", "CLASSES", "CONTAINER", "OTHERS", "Sample", "draw", "mask"
 
 PNG, JSON = ".png", ".json"
 CONTAINER = "tar"
-BY_HAND = "register at https://idd.insaan.iiit.ac.in, download IDD Segmentation (part I, and part II if you like)"
+BY_HAND = (
+    "register at https://idd.insaan.iiit.ac.in, download IDD Segmentation, part I, or make one archive of both parts"
+)
 
 _MEMBER = re.compile(
     r"(?:[^/]+/)?(?P<kind>leftImg8bit|gtFine)/(?P<split>train|val|test)/(?P<drive>[^/]+)/(?P<frame>[^/]+?)"

@@ -13,7 +13,7 @@ from whence.base import settings
 from whence.report import answers, charts
 from whence.report.files import Files, address
 from whence.roads import data
-from whence.roads.classes import IGNORED, Classes, Mask
+from whence.roads.classes import IGNORED, Classes, Mask, palette, wrong
 from whence.roads.runs import Checkpoint, Run, all_of
 
 Part = dict[str, Any]
@@ -34,6 +34,8 @@ def roads(files: Files) -> Part | None:
     if "roads_board" not in files.patterns:
         return None
     params, board = files.path("roads_params"), files.table("roads_board")
+    if not len(board):
+        return None
     listed, source = all_of(params), str(settings.value("source", params))
     trained = {key: about for key, about in listed.items() if isinstance(about, Run)}
     shown, width = runs.shown(trained), round(WIDEST * min(1, math.sqrt(PARTS / max(1, len(board)))))
@@ -48,6 +50,7 @@ def roads(files: Files) -> Part | None:
         "names": names,
         "places": [(name, place) for place, name in enumerate(names.values())],
         "asked": {key: [one for one in asked if one["run"] == key] for key in listed},
+        "looks": [(name, files.picture("roads_look", dataset=name)) for name in dict.fromkeys(board["dataset"])],
         "learning": _learning(files, shown),
         "drops": _drops(files.table("roads_drops"), listed, board),
         "clues": [
@@ -143,18 +146,20 @@ def _worst(content: dict[str, NDArray[Any]], kinds: Classes, width: int) -> list
 
 def _pictures(kinds: Classes, width: int, image: NDArray[Any], truth: Mask, called: Mask) -> list[Part]:
     """Return frame, truth, answer and error, of at most `width`: what each is, its address, and it in words."""
-    counted = truth != IGNORED
-    wrong = counted & (truth != called)
+    counted, red = truth != IGNORED, wrong(truth, called)
     tall, wide = truth.shape
     across = min(width, wide)
     down = round(tall * across / wide)
     at = np.ix_(np.arange(down) * tall // down, np.arange(across) * wide // across)
-    paint = np.full((256, 3), 255, np.uint8)
-    paint[: len(kinds.names)] = [tuple(bytes.fromhex(colour)) for colour in kinds.colours]
+    paint = palette(kinds.colours)
     small = np.asarray(Image.fromarray(image).resize((across, down), Image.Resampling.BOX))
     grey = small.mean(axis=2, keepdims=True) * 0.6 // 16 * 16 + 100  # few levels: a third of the bytes
-    error = np.where(wrong[at][..., None], RED, grey).astype(np.uint8)
-    said = "a street", *(_most(mask[counted], kinds) for mask in (truth, called)), f"{wrong.sum() / counted.sum():.0%}"
+    error = np.where(red[at][..., None], RED, grey).astype(np.uint8)
+    said = (
+        "a street",
+        *(_most(mask[counted], kinds) for mask in (truth, called)),
+        f"{red.sum() / max(1, counted.sum()):.0%}",
+    )
     names = ("frame", "truth", "answer", "wrong, in red")
     shown = zip(names, (small, paint[truth[at]], paint[called[at]], error), said, strict=True)
     return [{"name": name, "image": address(picture), "words": words} for name, picture, words in shown]

@@ -1,6 +1,6 @@
 """Can the frames of two datasets be told apart, and by what? Each way of seeing leaves one kind of clue.
 
-Frames are brought to squares, so that their sizes and shapes say nothing by themselves.
+Frames of the two are cut to one shape before they are brought to squares: their sizes say nothing by themselves.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whence import transforms
-from whence.roads.classes import LEVEL1, Mask
+from whence.roads.classes import LEVEL1, Mask, palette
 
 Levels = NDArray[np.uint8]
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
-PAINT = np.array(
-    [*(tuple(bytes.fromhex(each.colour)) for each in LEVEL1), *[(0, 0, 0)] * (256 - len(LEVEL1))], np.uint8
-)
+PAINT = palette([each.colour for each in LEVEL1], rest=0)
 """(256, 3): the colour of each of the seven classes, black for what counts as nothing."""
+
+
+def cut(frames: Levels, ratio: float) -> Levels:
+    """Return the middle of frames or masks (n, H, W, …), as much of their width as is `ratio` times their height."""
+    wide = frames.shape[2]
+    kept = min(wide, round(ratio * frames.shape[1]))
+    left = (wide - kept) // 2
+    return frames[:, :, left : left + kept]
 
 
 def whole(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
@@ -33,11 +39,11 @@ def colour(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> 
 def detail(images: Levels, masks: Mask, side: int, rng: np.random.Generator) -> Levels:
     """Return a square of each frame's own pixels, in grey, less what is smooth: resolution, sharpness, coding."""
     tall, wide = images.shape[1:3]
-    cut = min(side, tall, wide)
-    down, right = rng.integers(0, tall - cut + 1, len(images)), rng.integers(0, wide - cut + 1, len(images))
-    squares = np.stack([image[y : y + cut, x : x + cut] for image, y, x in zip(images, down, right, strict=True)])
-    if cut < side:
-        squares = np.pad(squares, ((0, 0), (0, side - cut), (0, side - cut), (0, 0)), mode="reflect")
+    span = min(side, tall, wide)
+    down, right = rng.integers(0, tall - span + 1, len(images)), rng.integers(0, wide - span + 1, len(images))
+    squares = np.stack([image[y : y + span, x : x + span] for image, y, x in zip(images, down, right, strict=True)])
+    if span < side:
+        squares = np.pad(squares, ((0, 0), (0, side - span), (0, side - span), (0, 0)), mode="reflect")
     grey = np.rint(squares @ GREY).astype(np.uint8)
     return transforms.high_pass(np.repeat(grey[..., None], 3, axis=3), rng)
 
@@ -63,7 +69,7 @@ def folds(unit: NDArray[np.str_], second: NDArray[np.bool_], count: int, rng: np
     return fold
 
 
-def held_out(fold: NDArray[np.int64], count: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+def held_out(fold: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """Yield the frames to learn from, and those that are asked about, of each fold."""
-    for k in range(count):
+    for k in range(fold.max() + 1):
         yield fold != k, fold == k

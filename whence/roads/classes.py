@@ -87,6 +87,27 @@ def _numbers(table: Sequence[Class], number: Callable[[Class], int]) -> NDArray[
     return numbers
 
 
+def pixels(masks: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return (256,) how many pixels of masks (n, H, W) hold each number; counted mask by mask."""
+    counts: NDArray[np.int64] = np.zeros(256, np.int64)
+    for mask in masks:
+        counts += np.bincount(mask.ravel(), minlength=256)
+    return counts
+
+
+def wrong(truth: Mask, called: Mask) -> NDArray[np.bool_]:
+    """Return where an answer is wrong; pixels that count as nothing are not."""
+    found: NDArray[np.bool_] = (truth != called) & (truth != IGNORED)
+    return found
+
+
+def palette(colours: Sequence[str], rest: int = 255) -> NDArray[np.uint8]:
+    """Return (256, 3), the colour of each class number; the levels `rest` for what counts as nothing."""
+    table = np.full((256, 3), rest, np.uint8)
+    table[: len(colours)] = [tuple(bytes.fromhex(colour)) for colour in colours]
+    return table
+
+
 def check(mask: Mask, table: Sequence[Class]) -> None:
     """Raise InputError, which names them, for ids in a mask (H, W) that the table does not know."""
     if strange := sorted(set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()) - ids(table)):

@@ -5,7 +5,7 @@ frame's own pixels, bilinear. With seven classes, `mobilenet_v2` and a decoder o
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -29,8 +29,8 @@ Encoder = Literal[
 ]  # fmt: skip
 
 
-class Architecture(Recipe):
-    """What a network is, and how it sees a frame."""
+class Settings(Recipe):
+    """Section train.<settings>."""
 
     encoder: Encoder
     output_stride: Literal[8, 16]
@@ -40,10 +40,8 @@ class Architecture(Recipe):
     height: int = Field(ge=32, le=2048, multiple_of=STEP)
     """To which a frame is brought."""
 
-
-class Settings(Architecture):
-    """Section train.<settings>."""
-
+    pretrained: bool = True
+    """Whether the encoder begins with the weights of the run, which it must fit, or at random."""
     share: float = Field(gt=0, le=1)
     """The encoder's learning rate, as a share of the rest's."""
     frozen: int = Field(ge=0)
@@ -57,6 +55,8 @@ class Settings(Architecture):
         for name in ("crop_height", "crop_width"):
             if found := getattr(self.augment, name) % STEP:
                 raise ValueError(f"augment.{name}: {found} over a multiple of {STEP}, expected one")
+        if not self.pretrained and (self.frozen or self.frozen_norm):
+            raise ValueError("pretrained: false, so the encoder must learn: make frozen 0 and frozen_norm false")
         if self.optimizer == "muon":
             raise ValueError("optimizer: muon gives weights a length of its own, and what they had learnt is lost")
         if self.views_at_test == 6:
@@ -87,7 +87,11 @@ class DeepLab(nn.Module):
             classes=classes,
         )
         encoder = self.net.encoder
-        blocks = backbones.blocks(settings.encoder, encoder) if settings.encoder in backbones.WIDTH else [encoder]
+        for unused in ("_conv_head", "_bn1"):  # of an efficientnet, whose features are taken before these
+            if hasattr(encoder, unused):
+                getattr(encoder, unused).requires_grad_(False)
+        whole = settings.encoder.startswith("efficientnet")
+        blocks = [encoder] if whole else backbones.blocks(settings.encoder, encoder)
         if settings.frozen > len(blocks):
             raise ValueError(f"frozen: got {settings.frozen}, but {settings.encoder} has {len(blocks)} blocks")
         self.kept = list(blocks)[: settings.frozen]
@@ -129,12 +133,12 @@ class DeepLab(nn.Module):
 
 def begin(weights: Path, settings: Settings) -> nn.Module:
     """Return the trunk to begin with; raises InputError if it is that of another network."""
-    for name in backbones.WIDTH:
+    known = [name for name in backbones.WIDTH if name in get_args(Encoder)]
+    for name in known:
         if settings.encoder == name:
             return backbones.load(weights, name, [])
-    raise InputError(
-        f"{weights}: there are weights to begin with for {', '.join(backbones.WIDTH)}, not for {settings.encoder}"
-    )
+    found = f"there are weights to begin with for {', '.join(known)}, not for {settings.encoder}"
+    raise InputError(f"{weights}: {found}; make pretrained false")
 
 
 def scale(_: Settings) -> Scale:

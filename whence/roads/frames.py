@@ -70,39 +70,49 @@ class Half(NamedTuple):
     """(height, width) in the file."""
 
 
+Found = dict[str, dict[Name, tuple[int, tuple[int, int]]]]
+"""Of frames and of masks, by name: its place among those of its kind, and (height, width) in its file."""
+
+
 def pack(source: Path, dataset: ModuleType, settings: Settings, images: Path, masks: Path, index: Path) -> int:
     """Write `images` (N, H, W, 3) uint8 RGB, `masks` (N, H, W) uint8 ids, and `index` (csv: split, drive, frame).
 
     Rows are sorted by their names. Returns N. Raises InputError that names the members, and writes nothing, where one
     cannot be read, has no partner or one of another size, or holds an id that the dataset's table does not know.
     """
-    halves: dict[str, dict[Name, tuple[int, Half]]] = {"frame": {}, "mask": {}}
-    bad: list[str] = []
-    files: dict[str, IO[bytes]] = {}
     with (
-        tempfile.TemporaryFile(dir=images.parent) as files["frame"],
-        tempfile.TemporaryFile(dir=images.parent) as files["mask"],
+        tempfile.TemporaryFile(dir=images.parent) as frames,
+        tempfile.TemporaryFile(dir=images.parent) as ids,
     ):
-        for path, kind, name, half in _halves(source, dataset, settings):
-            if not isinstance(half, str) and name in halves[kind]:
-                half = f"is a second {kind} of {'/'.join(name)}; take one of them out"  # noqa: PLW2901
-            if isinstance(half, str):
-                bad.append(f"{path}: {half}")
-                continue
-            halves[kind][name] = len(halves[kind]), half._replace(pixels=half.pixels[:0])
-            files[kind].write(np.ascontiguousarray(half.pixels).data)
-        names = sorted(halves["frame"].keys() | halves["mask"].keys())
-        bad += [complaint for name in names for complaint in _unpaired(name, halves)]
+        found, bad = _collected(_halves(source, dataset, settings), {"frame": frames, "mask": ids})
+        names = sorted(found["frame"].keys() | found["mask"].keys())
+        bad += [complaint for name in names for complaint in _unpaired(name, found)]
         if bad:
             raise InputError(f"{source}: {len(bad):,} members cannot be used:{shown(bad)}\nmend them, or take them out")
         if not names:
             raise InputError(f"{source}: holds no frames; is it the archive of this dataset?")
-        size = _one_size(source, [halves["frame"][name][1] for name in names], settings)
-        for kind, target, end in (("frame", images, (3,)), ("mask", masks, ())):
-            places = [halves[kind][name][0] for name in names]
-            arrays.write_blocks(target, _rows(files[kind], places, (*size, *end)))
+        size = _one_size(source, {size for _, size in found["frame"].values()}, settings)
+        for kind, file, target, end in (("frame", frames, images, (3,)), ("mask", ids, masks, ())):
+            arrays.write_blocks(target, _rows(file, [found[kind][name][0] for name in names], (*size, *end)))
     tables.write_csv(index, {part: np.array([getattr(name, part) for name in names]) for part in Name._fields})
     return len(names)
+
+
+def _collected(
+    halves: Iterable[tuple[str, str, Name, Half | str]], files: Mapping[str, IO[bytes]]
+) -> tuple[Found, list[str]]:
+    """Write the pixels of all halves to the file of their kind, as they come; return where they are, and complaints."""
+    found: Found = {kind: {} for kind in files}
+    bad = []
+    for path, kind, name, half in halves:
+        if isinstance(half, str):
+            bad.append(f"{path}: {half}")
+        elif name in found[kind]:
+            bad.append(f"{path}: is a second {kind} of {'/'.join(name)}; take one of them out")
+        else:
+            found[kind][name] = len(found[kind]), half.size
+            files[kind].write(np.ascontiguousarray(half.pixels).data)
+    return found, bad
 
 
 def _halves(source: Path, dataset: ModuleType, settings: Settings) -> Iterator[tuple[str, str, Name, Half | str]]:
@@ -161,26 +171,28 @@ def _mask(content: bytes, dataset: ModuleType, settings: Settings) -> Half:
     return Half(mask, size)
 
 
-def _unpaired(name: Name, halves: Mapping[str, Mapping[Name, tuple[int, Half]]]) -> Iterator[str]:
+def _unpaired(name: Name, found: Found) -> Iterator[str]:
     """Yield what is wrong with a frame and its mask as a pair."""
-    found = {kind: part[name][1].size for kind, part in halves.items() if name in part}
-    if len(found) == 1:
-        (there,) = found
+    sizes = {kind: part[name][1] for kind, part in found.items() if name in part}
+    if len(sizes) == 1:
+        (there,) = sizes
         yield f"{'/'.join(name)}: has a {there}, but no {'mask' if there == 'frame' else 'frame'}"
-    elif found["frame"] != found["mask"]:
-        sizes = {kind: f"{width}×{height}" for kind, (height, width) in found.items()}
-        yield f"{'/'.join(name)}: the mask is {sizes['mask']} pixels, but the frame {sizes['frame']}"
+    elif sizes["frame"] != sizes["mask"]:
+        said = {kind: f"{width}×{height}" for kind, (height, width) in sizes.items()}
+        yield f"{'/'.join(name)}: the mask is {said['mask']} pixels, but the frame {said['frame']}"
 
 
-def _one_size(source: Path, frames: list[Half], settings: Settings) -> tuple[int, int]:
+def _one_size(source: Path, sizes: set[tuple[int, int]], settings: Settings) -> tuple[int, int]:
     """Return (height, width) of all frames; raises InputError where they differ."""
     if settings.height and settings.width:
         return settings.height, settings.width
-    sizes = sorted({half.size for half in frames})
     if len(sizes) > 1:
-        found = ", ".join(f"{width}×{height}" for height, width in sizes[:5])
-        raise InputError(f"{source}: frames of {len(sizes)} sizes ({found}); set pack.<dataset>.height and width")
-    return sizes[0]
+        found = ", ".join(f"{width}×{height}" for height, width in sorted(sizes)[:5])
+        raise InputError(
+            f"{source}: frames of {len(sizes)} sizes ({found}); set height and width of this dataset, under pack"
+        )
+    (size,) = sizes
+    return size
 
 
 def _rows(file: IO[bytes], places: list[int], shape: tuple[int, ...]) -> Iterator[Levels]:
@@ -200,6 +212,8 @@ def picture(content: bytes) -> Levels:
 
 def png_mask(content: bytes) -> Mask:
     """Return the ids (H, W) of a PNG of one 8-bit channel; raises InputError for any other mode."""
+    if content.startswith(decode.PNG_START) and content[24:25] not in (b"", b"\x08"):
+        raise InputError(f"has {content[24]} bits a pixel, expected 8")  # Pillow stretches fewer to 255
     try:
         return np.asarray(decode.png(content, _bounded, ["L"]))
     except InputError as error:
@@ -233,13 +247,15 @@ def polygons(content: bytes) -> Scene:
 def painted(scene: Scene, ids: Mapping[str, int]) -> Mask:
     """Return the mask (H, W) of a scene: the id of the uppermost polygon, that of "unlabeled" where there is none.
 
-    Raises InputError for a name that `ids` does not know.
+    What annotators call a group is of that class ("cargroup"). Raises InputError for a name that `ids` does not know.
     """
-    if strange := sorted({name for name, _ in scene.parts} - ids.keys()):
+    groups = {f"{name}group": name for name in ids}
+    parts = [(groups.get(name, name), corners) for name, corners in scene.parts]
+    if strange := sorted({name for name, _ in parts} - ids.keys()):
         raise InputError(f"holds polygons of {', '.join(map(repr, strange))}, expected {', '.join(ids)}")
     canvas = Image.new("L", (scene.width, scene.height), ids["unlabeled"])
     pen = ImageDraw.Draw(canvas)
-    for name, corners in scene.parts:
+    for name, corners in parts:
         if len(corners) > 2:
             pen.polygon(corners, fill=ids[name])
     return np.asarray(canvas)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from whence.metrics import plain
 from whence.roads import scores
@@ -20,15 +19,14 @@ SMALL, SELDOM, THIN, MIXED = 0.02, 0.5, 0.15, 0.1
 def worst(matrices: Counts, least: float, per_class: int) -> list[tuple[int, int, float]]:
     """Return frame, class and IoU of the frames (n, K, K) that each class is told worst in, `per_class` of each.
 
-    A frame counts where the class has a share of `least` of its pixels. IoU over .5 comes in only where there are not
-    enough others.
+    Frames in which the class has a share of `least` of the pixels come first, and the worst of them.
     """
     iou = scores.figures(matrices)["iou"]
     share = matrices.sum(axis=2) / matrices.sum(axis=(1, 2)).clip(1)[:, None]
     found = []
     for k in range(iou.shape[1]):
-        frames = np.flatnonzero((share[:, k] >= least) & ~np.isnan(iou[:, k]))
-        order = frames[np.argsort(iou[frames, k], kind="stable")][:per_class]
+        frames = np.flatnonzero(~np.isnan(iou[:, k]))
+        order = frames[np.lexsort((iou[frames, k], share[frames, k] < least))][:per_class]
         found += [(int(frame), k, float(iou[frame, k])) for frame in order]
     return found
 
@@ -77,9 +75,3 @@ def _note(iou: float, reasons: Sequence[str]) -> str:
     if iou > WEAK:
         return ""
     return f"weak: {'; '.join(reasons) or 'no figure here says why'}"
-
-
-def errors(truth: Mask, called: Mask) -> NDArray[np.bool_]:
-    """Return (H, W) where a frame is wrong; pixels that count as nothing are not."""
-    wrong: NDArray[np.bool_] = (truth != called) & (truth != IGNORED)
-    return wrong

@@ -10,19 +10,11 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from whence import pictures
-from whence.roads import mistakes
-from whence.roads.classes import Mask
+from whence.roads.classes import Mask, palette, wrong
 
 INCH = 2.0
 """Width of a frame in a grid."""
 Levels = NDArray[np.uint8]
-
-
-def palette(colours: Sequence[str]) -> Levels:
-    """Return (256, 3), the colour of each class number; white for what counts as nothing."""
-    table = np.full((256, 3), 255, np.uint8)
-    table[: len(colours)] = [tuple(bytes.fromhex(colour)) for colour in colours]
-    return table
 
 
 def frames(images: Levels, masks: Mask, names: Sequence[str], colours: Sequence[str], titles: Sequence[str]) -> Any:
@@ -63,8 +55,8 @@ def worst(content: Mapping[str, NDArray[Any]], names: Sequence[str], colours: Se
     for axes, (frame, k), iou in zip(cells, shown, content["iou"], strict=True):
         image, truth, called = (content[name][frame] for name in ("images", "truth", "called"))
         grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-        wrong = np.where(mistakes.errors(truth, called)[..., None], np.array([220, 30, 30]), grey * 0.6 + 100)
-        for cell, picture in zip(axes, (image, paint[truth], paint[called], wrong.astype(np.uint8)), strict=True):
+        red = np.where(wrong(truth, called)[..., None], np.array([220, 30, 30]), grey * 0.6 + 100)
+        for cell, picture in zip(axes, (image, paint[truth], paint[called], red.astype(np.uint8)), strict=True):
             cell.imshow(picture)
         axes[0].set_title(f"{names[k]}: IoU {iou:.2f}", fontsize=8, loc="left")
     for axes in cells[:2]:

@@ -34,7 +34,7 @@ class Checkpoint(Section):
     """State dict of a DeepLabV3Plus of segmentation-models-pytorch: a path, or a folder that holds nothing else."""
     mean: Channels
     """That its frames are normalised by, of R, G and B, in levels of 0 to 255; as std."""
-    std: Channels
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=3, max_length=3)]
 
 
 def all_of(params: Path) -> dict[str, Run | Checkpoint]:

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from whence.arrays import Stored
 from whence.base.errors import InputError
 from whence.estimators.network import backbones, data, trainer
-from whence.estimators.network.device import half
 from whence.estimators.network.estimator import Estimator, Splits
 from whence.roads import views
-from whence.roads.classes import IGNORED
+from whence.roads.classes import IGNORED, pixels
 
 SIDE = 64
 """Of the frame that a network which was trained elsewhere is tried on, in pixels."""
@@ -35,9 +34,9 @@ class Segmenter(Estimator):
                 raise InputError(
                     f"{self.section}: got {name} frames {x.shape} and masks {y.shape}, expected as many, and some"
                 )
-        counts, others = (np.bincount(y.ravel(), minlength=256) for _, y in splits)
-        if missing := [name for name, count in zip(known, counts, strict=False) if not count]:
-            raise InputError(f"{self.section}: no training pixels of {', '.join(missing)}; learn from more frames")
+        counts, others = (pixels(y) for _, y in splits)
+        if np.count_nonzero(counts[: len(known)]) < 2:
+            raise InputError(f"{self.section}: training pixels are of fewer than two of {', '.join(known)}")
         if (strange := np.flatnonzero((counts + others)[len(known) : IGNORED]) + len(known)).size:
             raise InputError(
                 f"{self.section}: masks hold {strange.tolist()}, expected 0 to {len(known) - 1} or {IGNORED}"
@@ -63,23 +62,24 @@ class Segmenter(Estimator):
 
         Raises InputError that names what is missing, unknown or of another shape.
         """
-        self.classes_, self.scale, self.best_epoch = np.array(classes), scale, [0] * len(self.settings.seeds)
+        self.settings = self.settings.model_copy(update={"seeds": [0]})
+        self.classes_, self.scale, self.best_epoch = np.array(classes), scale, [0]
         self.shape = [SIDE, SIDE, 3]  # it takes any
         net = self._build(self.device)
         what = f"a DeepLabV3Plus as {self.section} says, of {len(classes)} classes"
         net.net.load_state_dict(backbones.fitting(file, net.net.state_dict(), what))
-        self.members = [net] * len(self.settings.seeds)
+        self.members = [net]
 
     @torch.inference_mode()
     def answers(self, x: NDArray[Any] | Stored) -> Iterator[torch.Tensor]:
-        """Yield logits (b, K, H, W) float32 of frames (n, H, W, 3) uint8, of any size, the mean over the members."""
+        """Yield logits (b, K, H, W) float32 of frames (n, H, W, 3) uint8, of any size, the mean over the members.
+
+        The arithmetic is float32, whatever the training used.
+        """
         step = trainer.block(x.shape)
         for start in range(0, len(x), step):
             images = torch.from_numpy(np.ascontiguousarray(x[start : start + step])).to(self.device)
-            with half(self.device):
-                yield torch.stack(
-                    [
-                        trainer.logits(net.eval(), self.scale(images), self.settings.views_at_test)
-                        for net in self.members
-                    ]
-                ).mean(0)
+            seen = self.scale(images)
+            yield torch.stack(
+                [trainer.logits(net.eval(), seen, self.settings.views_at_test) for net in self.members]
+            ).mean(0)

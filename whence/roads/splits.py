@@ -73,7 +73,7 @@ def _drawn(mask: NDArray[np.bool_], drive: Strings, share: float, rng: np.random
     kept = np.zeros_like(mask)
     for name in np.unique(drive[mask]):
         rows = np.flatnonzero(mask & (drive == name))
-        kept[rng.permutation(rows)[: math.ceil(share * len(rows))]] = True
+        kept[rng.permutation(rows)[: math.ceil(round(share * len(rows), 6))]] = True
     return kept
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from whence.base.settings import Section
 from whence.estimators.network.augment import jitter
-from whence.estimators.network.data import IGNORED, Scale, constant, send
+from whence.estimators.network.data import UNCOUNTED, Scale, constant, send
 
 
 class Settings(Section):
@@ -35,15 +35,19 @@ def change(
     A frame is brought to `height` times a factor, drawn evenly on a logarithmic scale; where the part then goes over
     its edge, it has the mean colour, and its pixels count as nothing. `mirrored` (B,) bool says which are turned round.
     """
+    most = round(height * settings.largest)
+    if x.shape[2] > most:  # a grid takes single pixels, which of a much larger frame are aliases
+        size = (most, round(x.shape[3] * most / x.shape[2]))
+        x = functional.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
     grid = _grid(x, height, mirrored, settings, generator)
     frames = functional.grid_sample(x, grid, padding_mode="zeros", align_corners=False)
     # Numbers above 0, so that what is beyond the edge, 0, is told apart.
-    numbers = (y - IGNORED).float()[:, None]
+    numbers = (y - UNCOUNTED).float()[:, None]
     masks = functional.grid_sample(numbers, grid, mode="nearest", padding_mode="zeros", align_corners=False)[:, 0]
     if settings.jitter:
         mean, std = (constant(part, x.device)[:, None, None] for part in scale)
         frames = (jitter(frames * std + mean, settings.jitter, generator) - mean) / std
-    return frames.contiguous(memory_format=torch.channels_last), masks.round().long() + IGNORED
+    return frames.contiguous(memory_format=torch.channels_last), masks.round().long() + UNCOUNTED
 
 
 def _grid(x: Tensor, height: int, mirrored: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:

@@ -64,7 +64,7 @@ def trunk(name: Name) -> nn.Module:
     return net
 
 
-def blocks(name: Name, net: nn.Module) -> nn.Sequential:
+def blocks(name: str, net: nn.Module) -> nn.Sequential:
     """Return the layers of a trunk as the blocks that it is made of, from the image on: each halves it at most once."""
     if name == "mobilenet_v2":
         parts = list(net.features)  # type: ignore[arg-type]

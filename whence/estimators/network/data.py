@@ -19,7 +19,7 @@ BLOCK = 4096
 """Images that are counted at once: counting takes eight bytes for each of theirs."""
 NOWHERE = 255
 """In a mask: a pixel of no class."""
-IGNORED = -100
+UNCOUNTED = -100
 """The same among the numbers that a loss takes."""
 
 
@@ -53,9 +53,9 @@ class Masks:
         return len(self.masks)
 
     def __getitem__(self, which: Tensor | slice) -> Tensor:
-        """Return (B, H, W) int64, `IGNORED` for pixels that count as nothing."""
+        """Return (B, H, W) int64, `UNCOUNTED` for pixels that count as nothing."""
         part = self.masks[which].long()
-        return part.masked_fill_(part == NOWHERE, IGNORED)
+        return part.masked_fill_(part == NOWHERE, UNCOUNTED)
 
 
 class Data(NamedTuple):

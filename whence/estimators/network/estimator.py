@@ -44,13 +44,15 @@ class Estimator(models.Model):
         section: str | None = None,
         start: nn.Module | None = None,
     ) -> None:
-        """Take the module and its settings; messages name `section`, train.<classifier> if none is given.
+        """Take the module and its settings.
 
+        Messages name `section` of params.yaml, by itself train.<classifier>, or what is said as <file>: <section>.
         Every member begins with the weights of `start`, where it is given, as the network's `begin` takes them over.
         """
         self.entry, self.settings, self.log = entry, settings, log or (lambda _: None)
         self.name = entry.__name__.rpartition(".")[2]
-        self.section = f"{PARAMS}: {section or f'train.{self.name}'}"
+        section = section or f"train.{self.name}"
+        self.section = section if ":" in section else f"{PARAMS}: {section}"
         self.device, self.start = device(), start
         self.checkpoints: list[Path] = []
         self.writes = True

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from whence.estimators.network import adversary, optimizers
-from whence.estimators.network.data import IGNORED, Data, Scale, constant
+from whence.estimators.network.data import UNCOUNTED, Data, Scale, constant
 from whence.estimators.network.device import half
 from whence.estimators.network.recipe import Recipe
 
@@ -29,7 +29,9 @@ class Step:
         self.movers = optimizers.build(settings.optimizer, net, settings.learning_rate, settings.weight_decay)
         self.smoothing = settings.label_smoothing
         count = data.counts.float()
-        self.weight = count.mean() / count.clamp(min=1) if settings.class_weight else torch.ones_like(count)
+        there = count > 0
+        balanced = torch.where(there, count[there].mean() / count.clamp(min=1), 0.0)
+        self.weight = balanced if settings.class_weight else torch.ones_like(count)
         varies = hasattr(net, "begin_epoch")  # parts of it do not always learn
         self.model = DistributedDataParallel(net, find_unused_parameters=varies) if world > 1 else net
         self.records = data.y.is_cuda and world == 1 and not varies
@@ -62,10 +64,10 @@ class Step:
         """Return the weight of all that a loss is the mean of."""
         if whole.ndim == 1:
             return self.weight[whole].sum()
-        total = (self.weight[whole.clamp(min=0)] * (whole != IGNORED)).sum().clamp(min=1)
+        total = (self.weight[whole.clamp(min=0)] * (whole != UNCOUNTED)).sum()
         if self.world > 1:
             dist.all_reduce(total)
-        return total
+        return total.clamp(min=1)
 
     def _learn(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
         if self.adversary is not None:
@@ -116,7 +118,7 @@ class Step:
 def told_right(z: Tensor, y: Tensor) -> Tensor:
     """Return how many rows logits (B, K, …) tell right; of masks each row counts as all that its batch's pixels do."""
     right = (z.argmax(1) == y).sum()
-    return right if y.ndim == 1 else right * len(y) / (y != IGNORED).sum().clamp(min=1)
+    return right if y.ndim == 1 else right * len(y) / (y != UNCOUNTED).sum().clamp(min=1)
 
 
 def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
