@@ -100,5 +100,5 @@ def without_roads(folder):
     """Leave the road scenes out: the report shows what it is told of."""
     shutil.rmtree(folder / "roads")
     lines = (folder / "dvc.yaml").read_text().splitlines()
-    kept = [re.sub(r" *'roads_[^']*'", "", line) for line in lines if not re.match(r" *- roads/", line)]
-    (folder / "dvc.yaml").write_text("\n".join(line for line in kept if line.strip()) + "\n")
+    kept = [re.sub(r"'roads_[^']*' ?", "", line).rstrip() for line in lines if not re.match(r" *- roads/", line)]
+    (folder / "dvc.yaml").write_text("\n".join(filter(None, kept)) + "\n")
