@@ -16,6 +16,7 @@ RUN_ELSEWHERE = {
     "docs/experiments.md": "test_docs.py",
     "docs/extending.md": "test_examples_in_docs.py",
     "docs/your-images.md": "test_pipeline.py",
+    "docs/road-scenes.md": "test_pipeline.py, and test_study.py on its study",
     "CONTRIBUTING.md": "are these tests",
     "docs/results.md": "need the real archives; their output is what the page shows",
 }

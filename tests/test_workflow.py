@@ -55,4 +55,4 @@ def test_files_that_scripts_read_are_written_before():
     """What is uploaded is what the plots command writes, and outputs of the pipeline."""
     (upload,) = [step["with"]["path"].split() for step in STEPS if step.get("uses", "").startswith("actions/upload")]
     (compared,) = [words[words.index("--out") + 1] for words in called("dvc") if "--out" in words]
-    assert upload == [compared, "plots/report.html", "plots/**/*.png"]
+    assert upload == [compared, "plots/report.html", "plots/**/*.png", "roads/plots/**/*.png"]
