@@ -127,7 +127,7 @@ def test_arguments_come_from_the_signature(command):
     assert "Do something with files." in out
 
 
-@pytest.mark.parametrize("words", [(), ("cinic10",), (*FETCH, "one too many"), ("--unknown", *FETCH)])
+@pytest.mark.parametrize("words", [(), ("cinic10",), (*FETCH, "params.yaml", "one too many"), ("--unknown", *FETCH)])
 def test_wrong_arguments_show_the_usage(command, words):
     code, out, err = command(fetch.main, *words)
     assert (code, out) == (2, "")
