@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from whence.base.settings import Section
 from whence.base.stops import unbroken
 from whence.decode import Decoded, Decoder, decode, decode_batch
 
+T = TypeVar("T")
+R = TypeVar("R")
 BATCH = 256
 BATCH_BYTES = 1 << 24
 PASSED_OVER = re.compile(r"\.(md|txt|csv|html|pdf)$|(^|/)(\.[^/]*|readme|licen[cs]e)$|^__MACOSX/", re.IGNORECASE)
@@ -82,19 +84,12 @@ def gather(
 
 
 def _decoded(source: Path, decoder: Decoder) -> Iterator[Decoded]:
-    """Yield decoded batches in order; at most two per worker are under way, so memory stays bounded."""
+    """Yield decoded batches in order."""
     workers = os.cpu_count() or 1
     with unbroken():
         pool = _pool(workers)
-    waiting: deque[Future[Decoded]] = deque()
     try:
-        for batch in _batches(_images(source)):
-            with unbroken():
-                waiting.append(pool.submit(decode_batch, batch, decoder))
-            if len(waiting) > 2 * workers:
-                yield _next(waiting)
-        while waiting:
-            yield _next(waiting)
+        yield from in_order(pool, decode_batch, _batches(_images(source)), 2 * workers, decoder)
     except BrokenProcessPool as error:
         raise InputError(f"{source}: a worker process was killed or ran out of memory; run again") from error
     finally:
@@ -102,7 +97,19 @@ def _decoded(source: Path, decoder: Decoder) -> Iterator[Decoded]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _next(waiting: deque[Future[Decoded]]) -> Decoded:
+def in_order(pool: Executor, work: Callable[..., R], items: Iterable[T], most: int, *given: object) -> Iterator[R]:
+    """Yield what `work` makes of each item and of what is given beside it, in order; `most` bounds the memory."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        with unbroken():
+            waiting.append(pool.submit(work, item, *given))
+        if len(waiting) > most:
+            yield _next(waiting)
+    while waiting:
+        yield _next(waiting)
+
+
+def _next(waiting: deque[Future[R]]) -> R:
     with unbroken():
         return waiting.popleft().result()
 

@@ -96,7 +96,7 @@ def _draw(
     found = {f"{dataset}, n = {one['frames']}": _table(confusion, key, dataset) for dataset, one in figures.items()}
     pictures.save(pictures.matrices(found, f"{key} ({source}): test pixels, by their truth"), target)
     for dataset, one in figures.items():
-        kinds = data.kinds(dataset, about.classes if dataset == about.train_on else data.SEVEN)
+        kinds = data.kinds(dataset, data.judged(dataset, about.train_on, about.classes))
         content = arrays.read_npz(Path(shown.format(run=key, dataset=dataset)))
         title = f"{key} on {dataset} ({source}), {one['frames']} test frames"
         figure = pictures.worst(content, kinds.names, kinds.colours, title)

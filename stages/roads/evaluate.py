@@ -87,9 +87,8 @@ def main(
         raise InputError(f"{card}: tells {', '.join(model.classes_)} apart, expected {', '.join(learnt.names)}")
     summaries = {}
     for dataset in datasets:
-        found = _frames(
-            dataset, classes if dataset == train_on else data.SEVEN, *_paths(dataset, frames, images, masks)
-        )
+        by = data.judged(dataset, train_on, classes)
+        found = _frames(dataset, by, *_paths(dataset, frames, images, masks))
         if len(found.row):
             left = Left(*_paths(dataset, table, confusion, ids, each, counts, shown))
             summaries[dataset] = _evaluated(model, found, learnt, section, left)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from whence.roads.classes import IGNORED
+from whence.roads.classes import seven
 from whence.roads.frames import KINDS, Name, painted, png_mask
 from whence.roads.sample import Sample, drawn, jpeg, png
 from whence.roads.tables import IDD, IDD_LITE, LEVEL3_IDS
@@ -29,8 +29,7 @@ _MEMBER = re.compile(
 OTHERS = re.compile(r".*_inst_label\.png")
 """Masks of single objects, which the archive holds as well."""
 CLASSES = IDD_LITE
-SEVEN = {each.id: IGNORED if each.level1 is None else each.level1 for each in IDD}
-IDS = {name: SEVEN[id_] for name, id_ in LEVEL3_IDS.items()}
+IDS = {name: int(seven(IDD).of_id[id_]) for name, id_ in LEVEL3_IDS.items()}
 """The number of the class of every name of IDD's."""
 
 

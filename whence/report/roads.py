@@ -63,7 +63,7 @@ def roads(files: Files) -> Part | None:
 def _asked(files: Files, row: Part, about: Run | Checkpoint, width: int) -> Part:
     """Return how a run does on the test frames of a dataset."""
     where = {name: str(row[name]) for name in ("run", "dataset")}
-    which = about.classes if row["home"] else data.SEVEN
+    which = data.judged(where["dataset"], about.train_on, about.classes)
     kinds = data.kinds(where["dataset"], which)
     return {
         **row,

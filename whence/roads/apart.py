@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whence import transforms
+from whence.estimators.network import augment
 from whence.roads.classes import LEVEL1, Mask, palette
 
 Levels = NDArray[np.uint8]
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
+GREY = np.array(augment.GREY, np.float32)
 PAINT = palette([each.colour for each in LEVEL1], rest=0)
 """(256, 3): the colour of each of the seven classes, black for what counts as nothing."""
 

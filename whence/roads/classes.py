@@ -110,7 +110,7 @@ def palette(colours: Sequence[str], rest: int = 255) -> NDArray[np.uint8]:
 
 def check(mask: Mask, table: Sequence[Class]) -> None:
     """Raise InputError, which names them, for ids in a mask (H, W) that the table does not know."""
-    if strange := sorted(set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()) - ids(table)):
+    if strange := sorted(set(np.flatnonzero(pixels(mask[None])).tolist()) - ids(table)):
         known = ", ".join(map(str, sorted(ids(table))))
         raise InputError(f"holds the id{'s' * (len(strange) > 1)} {', '.join(map(str, strange))}, expected {known}")
 

@@ -21,6 +21,11 @@ def kinds(dataset: str, which: str) -> classes.Classes:
     return classes.seven(table(dataset)) if which == SEVEN else classes.own(table(dataset))
 
 
+def judged(dataset: str, train_on: str, which: str) -> str:
+    """Return by which classes a network is judged: on what it has learnt from by its own, elsewhere by the seven."""
+    return which if dataset == train_on else SEVEN
+
+
 def table(dataset: str) -> Sequence[classes.Class]:
     """Return the ids of a dataset."""
     if dataset not in TABLES:

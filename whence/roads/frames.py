@@ -6,12 +6,11 @@ Masks are resized by nearest alone, so that no id appears that nobody has drawn.
 import json
 import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from tqdm import tqdm
 from whence import archive, arrays, decode
 from whence.base.errors import InputError, shown
 from whence.base.settings import Section
-from whence.base.stops import unbroken
-from whence.pack import PASSED_OVER
+from whence.pack import PASSED_OVER, in_order
 from whence.roads import classes
 from whence.roads.classes import Mask, Scene
 from whence.table import tables
@@ -128,29 +126,19 @@ def _halves(source: Path, dataset: ModuleType, settings: Settings) -> Iterator[t
         except InputError as error:
             return path, kind, name, str(error)
 
-    with tqdm(total=archive.size(source), unit="B", unit_scale=True, desc=str(source), disable=None) as bar:
+    workers = os.cpu_count() or 1
+    with (
+        tqdm(total=archive.size(source), unit="B", unit_scale=True, desc=str(source), disable=None) as bar,
+        ThreadPoolExecutor(workers) as pool,  # decoders let Python go
+    ):
         wanted = (
             (path, content)
             for path, content in archive.members(source, bar.update)
             if not (PASSED_OVER.search(path) or dataset.OTHERS.fullmatch(path))
         )
-        for path, kind, name, half in _in_threads(read, wanted):
+        for path, kind, name, half in in_order(pool, read, wanted, 2 * workers):
             if name.split != UNLABELLED:
                 yield path, kind, name, half
-
-
-def _in_threads(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """Yield what `work` makes of each, in order; few are under way, so memory stays bounded. Decoders let Python go."""
-    workers = os.cpu_count() or 1
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            with unbroken():
-                waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _frame(content: bytes, settings: Settings) -> Half:

@@ -12,37 +12,51 @@ from numpy.typing import NDArray
 from whence import pictures
 from whence.roads.classes import Mask, palette, wrong
 
-INCH = 2.0
-"""Width of a frame in a grid."""
+INCH, TOP, BOTTOM = 2.0, 0.3, 0.45
+"""Width of a frame on a sheet, and what is left above it and below, in inches."""
+WIDEST = 320
+"""Pixels that a frame may have on a sheet: of a wider one every so many are shown."""
 Levels = NDArray[np.uint8]
 
 
 def frames(images: Levels, masks: Mask, names: Sequence[str], colours: Sequence[str], titles: Sequence[str]) -> Any:
     """Return a figure of frames (n, H, W, 3), each beside its mask (n, H, W) of class numbers."""
-    figure, cells = _grid(images, 2)
-    paint = palette(colours)
-    for axes, image, mask, title in zip(cells, images, masks, titles, strict=True):
-        axes[0].imshow(image)
-        axes[1].imshow(paint[mask])
-        axes[0].set_title(title, fontsize=8, loc="left")
+    examples = list(zip(images, palette(colours)[masks], strict=True))
+    figure = _sheet(examples, titles, ("",))
     _legend(figure, names, colours)
     return figure
 
 
-def _grid(images: Levels, columns: int) -> tuple[Any, NDArray[Any]]:
-    """Return a figure, and for each image (n, H, W, 3) `columns` axes without ticks in a row; two stand abreast."""
-    rows, width = max(1, (len(images) + 1) // 2), 2 * columns
-    tall = INCH * images.shape[1] / images.shape[2]
-    size = (width * INCH, rows * (tall + 0.22) + 0.8)
-    figure, grid = plt.subplots(rows, width, figsize=size, squeeze=False, layout="constrained")
-    for axes in grid.ravel():
-        axes.set_axis_off()
-    return figure, grid.reshape(-1, columns)[: len(images)]
+def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: Sequence[str], title: str = "") -> Any:
+    """Return a figure of examples, some pictures (H, W, 3) of one size each, with a title each; two stand abreast.
+
+    `heads` are called the pictures of the first row, but for an example's first, over which its title stands. All are
+    one canvas: axes for each would take seconds.
+    """
+    step = max(1, examples[0][0].shape[1] // WIDEST)
+    examples = [[picture[::step, ::step] for picture in each] for each in examples]
+    (tall, wide), width = examples[0][0].shape[:2], 2 * len(examples[0])
+    gap, head, rows = wide // 32, wide // 8, (len(examples) + 1) // 2
+    canvas = np.full((rows * (tall + head), width * (wide + gap), 3), 255, np.uint8)
+    high = width * INCH * canvas.shape[0] / canvas.shape[1]
+    whole = high + BOTTOM + (TOP if title else 0)
+    figure = plt.figure(figsize=(width * INCH, whole))
+    axes = figure.add_axes((0.01, BOTTOM / whole, 0.99, high / whole))
+    for place, (shown, said) in enumerate(zip(examples, titles, strict=True)):
+        texts = (said, *heads) if place < 2 else (said, *[""] * len(heads))
+        for k, (picture, text) in enumerate(zip(shown, texts, strict=True)):
+            down, right = place // 2 * (tall + head) + head, (place % 2 * len(shown) + k) * (wide + gap)
+            canvas[down : down + tall, right : right + wide] = picture
+            axes.text(right, down - gap, text, fontsize=8)
+    axes.imshow(canvas, aspect="auto")
+    axes.set_axis_off()
+    figure.suptitle(title, fontsize=10, y=1 - 0.1 / whole, va="top")
+    return figure
 
 
 def _legend(figure: Any, names: Sequence[str], colours: Sequence[str]) -> None:
     patches = [Patch(color=f"#{colour}", label=name) for name, colour in zip(names, colours, strict=True)]
-    figure.legend(handles=patches, loc="outside lower center", ncols=min(7, len(patches)), fontsize=8)
+    figure.legend(handles=patches, loc="lower center", ncols=min(7, len(patches)), fontsize=8)
 
 
 def worst(content: Mapping[str, NDArray[Any]], names: Sequence[str], colours: Sequence[str], title: str) -> Any:
@@ -51,18 +65,16 @@ def worst(content: Mapping[str, NDArray[Any]], names: Sequence[str], colours: Se
     `content` is what evaluation wrote: images, truth, called, shown (frame, class) and iou.
     """
     shown, paint = content["shown"], palette(colours)
-    figure, cells = _grid(content["images"][shown[:, 0]], 4)
-    for axes, (frame, k), iou in zip(cells, shown, content["iou"], strict=True):
+    if not len(shown):
+        return _nothing(title)
+    examples = []
+    for frame, _ in shown:
         image, truth, called = (content[name][frame] for name in ("images", "truth", "called"))
         grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
         red = np.where(wrong(truth, called)[..., None], np.array([220, 30, 30]), grey * 0.6 + 100)
-        for cell, picture in zip(axes, (image, paint[truth], paint[called], red.astype(np.uint8)), strict=True):
-            cell.imshow(picture)
-        axes[0].set_title(f"{names[k]}: IoU {iou:.2f}", fontsize=8, loc="left")
-    for axes in cells[:2]:
-        for cell, what in zip(axes[1:], ("truth", "answer", "wrong in red"), strict=True):
-            cell.set_title(what, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+        examples.append((image, paint[truth], paint[called], red.astype(np.uint8)))
+    titles = [f"{names[k]}: IoU {iou:.2f}" for (_, k), iou in zip(shown, content["iou"], strict=True)]
+    figure = _sheet(examples, titles, ("truth", "answer", "wrong in red"), title)
     _legend(figure, names, colours)
     return figure
 

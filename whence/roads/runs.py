@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from whence.base import settings
-from whence.base.settings import Section
+from whence.base.settings import S, Section
 
 Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
@@ -39,11 +39,9 @@ class Checkpoint(Section):
 
 def all_of(params: Path) -> dict[str, Run | Checkpoint]:
     """Return both lists, by their keys."""
-    runs = {
-        key: settings.check(each, Run, f"{params}: runs.{key}") for key, each in settings.value("runs", params).items()
-    }
-    own = {
-        key: settings.check(each, Checkpoint, f"{params}: checkpoints.{key}")
-        for key, each in settings.value("checkpoints", params).items()
-    }
-    return {**runs, **own}
+    return {**_listed("runs", Run, params), **_listed("checkpoints", Checkpoint, params)}
+
+
+def _listed(name: str, kind: type[S], params: Path) -> dict[str, S]:
+    listed = settings.value(name, params)
+    return {key: settings.check(each, kind, f"{params}: {name}.{key}") for key, each in listed.items()}

@@ -44,12 +44,7 @@ class Segmenter(Estimator):
 
     def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
         masks = torch.from_numpy(np.require(y, requirements=["C", "W"])).to(self.device)
-        images = (
-            data.Read(x, self.device)
-            if isinstance(x, Stored)
-            else torch.from_numpy(np.require(x, requirements=["C", "W"])).to(self.device)
-        )
-        return data.Data(images, data.Masks(masks, len(self.classes_)))
+        return data.Data(data.held(x, self.device), data.Masks(masks, len(self.classes_)))
 
     def _code(self) -> list[Path]:
         return [*super()._code(), Path(inspect.getfile(views)), Path(__file__)]

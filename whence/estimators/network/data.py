@@ -135,11 +135,14 @@ def read(preprocessing: dict[str, list[float]]) -> Scale:
 def load(x: NDArray[Any] | Stored, y: NDArray[Any], classes: NDArray[Any], where: torch.device) -> Data:
     """Return a split on a device; of what is stored the labels alone."""
     numbers = {name: number for number, name in enumerate(classes.tolist())}
-    codes = torch.tensor([numbers[name] for name in y.tolist()]).to(where)
+    return Data(held(x, where), torch.tensor([numbers[name] for name in y.tolist()]).to(where))
+
+
+def held(x: NDArray[Any] | Stored, where: torch.device) -> Tensor | Read:
+    """Return an array on a device; what is stored is read when it is asked for."""
     if isinstance(x, Stored):
-        return Data(Read(x, where), codes)
-    images = torch.from_numpy(np.require(x, requirements=["C", "W"]))  # PyTorch warns of what cannot be written
-    return Data(images.to(where), codes)
+        return Read(x, where)
+    return torch.from_numpy(np.require(x, requirements=["C", "W"])).to(where)  # PyTorch warns of what cannot be written
 
 
 def check(splits: Sequence[tuple[NDArray[Any] | Stored, NDArray[Any]]], classes: NDArray[Any], section: str) -> None:

@@ -115,10 +115,14 @@ class Step:
         return recording, held, told
 
 
+def of_rows(total: Tensor, y: Tensor) -> Tensor:
+    """Return a sum over the rows of y (B,) as it is; one over the pixels of masks (B, H, W) as if each row had one."""
+    return total if y.ndim == 1 else total * len(y) / (y != UNCOUNTED).sum().clamp(min=1)
+
+
 def told_right(z: Tensor, y: Tensor) -> Tensor:
     """Return how many rows logits (B, K, …) tell right; of masks each row counts as all that its batch's pixels do."""
-    right = (z.argmax(1) == y).sum()
-    return right if y.ndim == 1 else right * len(y) / (y != UNCOUNTED).sum().clamp(min=1)
+    return of_rows((z.argmax(1) == y).sum(), y)
 
 
 def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:

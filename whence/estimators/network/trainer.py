@@ -19,10 +19,10 @@ from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import mirror
 from whence.estimators.network.compiler import without_compiler
-from whence.estimators.network.data import UNCOUNTED, Data, Read, Scale, drawn_batches
+from whence.estimators.network.data import Data, Read, Scale, drawn_batches
 from whence.estimators.network.device import drawing, half
 from whence.estimators.network.recipe import Recipe
-from whence.estimators.network.step import Step, logits, told_right
+from whence.estimators.network.step import Step, logits, of_rows, told_right
 from whence.models import History
 
 __all__ = ["BLOCK", "Data", "Scale", "Step", "evaluate", "logits", "one_epoch", "train"]
@@ -132,9 +132,7 @@ def evaluate(net: nn.Module, scale: Scale, data: Data, rank: int = 0, world: int
         with half(data.y.device):
             z = logits(net, scale(images))
         loss = functional.cross_entropy(z, y, reduction="sum")
-        if y.ndim > 1:
-            loss = loss * len(y) / (y != UNCOUNTED).sum().clamp(min=1)
-        total += torch.stack([loss, told_right(z, y)])
+        total += torch.stack([of_rows(loss, y), told_right(z, y)])
     if world > 1:
         dist.all_reduce(total)
     loss, accuracy = (total / len(data.y)).tolist()
