@@ -20,8 +20,21 @@ from whence.estimators.network.data import Scale
 
 SMALL = "resnet18"
 WIDTHS = {"resnet18": 512, "resnet50": 2048, "vgg16": 512, "mobilenet_v2": 1280}
+WIDTHS |= {"tf_efficientnet_lite0": 1280, "tf_efficientnet_lite2": 1280}
 BLOCKS = {"resnet18": 5, "resnet50": 5, "vgg16": 5, "mobilenet_v2": 19}
+BLOCKS |= {"tf_efficientnet_lite0": 18, "tf_efficientnet_lite2": 23}
 SECTION = {"source": "random", "file": "mine", "sha256": None, "trained_on": "imagenet", "seed": 0}
+
+
+# What efficientnet_lite_pytorch calls the layers of lite0: written out from its state dict, by hand.
+LITE = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+LITE |= {"blocks.0.0.conv_dw": "_blocks.0._depthwise_conv", "blocks.0.0.bn1": "_blocks.0._bn1"}
+LITE |= {"blocks.0.0.conv_pw": "_blocks.0._project_conv", "blocks.0.0.bn2": "_blocks.0._bn2"}
+EXPANDED = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1"}
+EXPANDED |= {"conv_pwl": "_project_conv", "bn3": "_bn2"}
+STAGES = ["1.0", "1.1", "2.0", "2.1", "3.0", "3.1", "3.2", "4.0", "4.1", "4.2", "5.0", "5.1", "5.2", "5.3", "6.0"]
+for number, place in enumerate(STAGES, 1):
+    LITE |= {f"blocks.{place}.{new}": f"_blocks.{number}.{old}" for new, old in EXPANDED.items()}
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +94,14 @@ class TestEveryBackbone:
 
     def test_what_is_published(self, name):
         url, digits = backbones.published(name)
-        assert url.startswith(f"https://download.pytorch.org/models/{name}-")
+        timm = name.startswith("tf_")
+        releases = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights"
+        assert url.startswith(f"{releases if timm else 'https://download.pytorch.org/models'}/{name}-")
         assert len(digits) == 8
         assert int(digits, 16)
         mean, std = backbones.normalisation(name)
-        assert mean == pytest.approx([123.675, 116.28, 103.53])
-        assert std == pytest.approx([58.395, 57.12, 57.375])
+        assert mean == pytest.approx([127.5] * 3 if timm else [123.675, 116.28, 103.53])
+        assert std == pytest.approx([127.5] * 3 if timm else [58.395, 57.12, 57.375])
 
 
 class TestStrangersFiles:
@@ -106,6 +121,21 @@ class TestStrangersFiles:
         assert message.startswith("mine: is not a torchvision resnet18: conv1.weight is missing; ")
         assert message.endswith(" more")
         assert len(message) < 300
+
+    def test_weights_of_efficientnet_lite_are_known_by_two_sets_of_names(self):
+        name = "tf_efficientnet_lite0"
+        state = backbones.network(name).state_dict()
+        layers = {part: part.rpartition(".") for part in state}
+        theirs = {f"{LITE[layer]}.{leaf}": state[part] for part, (layer, _, leaf) in layers.items()}
+        assert not theirs.keys() & state.keys()
+        read = backbones.read(file(theirs), name)
+        assert read.keys() == state.keys() - {"classifier.weight", "classifier.bias"}
+        assert all(torch.equal(read[part], state[part]) for part in read)
+        del theirs["_blocks.15._bn2.bias"]
+        with pytest.raises(
+            InputError, match=r"^mine: is not a timm tf_efficientnet_lite0: blocks\.6\.0\.bn3\.bias is missing"
+        ):
+            backbones.read(file(theirs), name)
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_numbers_that_are_none(self, state, value):

@@ -235,10 +235,13 @@ def streets(tmp_path, monkeypatch):
         ("mean", -0.5, -0.6, 0, between),
     ]
     write(place("drops"), "class drop drop_lo drop_hi between", *fallen)
-    clues = [("whole", 0.7, 0.4, 1.0, 0.6, 14, 6), ("layout", 0.55, 0.5, 0.6, 0.5, 14, 6)]
+    clues = [
+        ("idd_lite-and-cityscapes", "whole", 0.7, 0.4, 1.0, 0.6, 14, 6),
+        ("idd_lite-and-cityscapes", "layout", 0.55, 0.5, 0.6, 0.5, 14, 6),
+    ]
     for dataset in ("idd_lite", "cityscapes"):
         Image.new("RGB", (8, 4), "red").save(place("look", dataset=dataset))
-    write(place("clues"), "clue roc_auc roc_auc_lo roc_auc_hi balanced_accuracy n n_positive", *clues)
+    write(place("clues"), "between clue roc_auc roc_auc_lo roc_auc_hi balanced_accuracy n n_positive", *clues)
     return files
 
 

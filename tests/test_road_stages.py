@@ -80,27 +80,27 @@ def done(tmp_path_factory):
         adopt.main(PARAMS, "mine", Path("mine.pth"), Path("mine/weights"), Path("mine/card"))
         for key, about in runs.all_of(PARAMS).items():
             ask(key, about.train_on, about.classes)
-        apart.main(PARAMS, *FILES, Path("apart.json"), Path("apart.csv"), *SETS)
-        joined = [
-            f"{{run}}/{name}" for name in ("full.json", *LEFT[:2], *LEFT[3:], "{dataset}-worst.npz", "training.csv")
-        ]
-        out = [Path(name) for name in ("board.csv", "drops.csv")]
-        more = [Path(name) for name in ("learning.png", "classes.png", "drops.png", "apart.png")]
-        compare.main(PARAMS, *joined, Path("apart.csv"), *out, "{run}.png", "{run}-{dataset}.png", *more)
+        apart.main(PARAMS, *FILES, Path("apart.json"), Path("apart.csv"))
+        put_together(PARAMS, Path("apart.csv"), Path())
         yield folder
     torch.set_num_threads(threads)
+
+
+def put_together(params, clues, where):
+    joined = [f"{{run}}/{name}" for name in ("full.json", *LEFT[:2], *LEFT[3:], "{dataset}-worst.npz", "training.csv")]
+    out, runs_ = [where / name for name in ("board.csv", "drops.csv")], f"{where}/{{run}}"
+    more = [where / name for name in ("learning.png", "classes.png", "drops.png", "apart.png")]
+    compare.main(params, *joined, clues, *out, f"{runs_}.png", f"{runs_}-{{dataset}}.png", *more)
 
 
 def wanted():
     return deeplab.Settings(**yaml.safe_load(PARAMS.read_text())["train"]["quick"])
 
 
-def ask(key, train_on, classes, datasets=SETS):
+def ask(key, train_on, classes):
     left = [f"{key}/{name}" for name in (*LEFT, "{dataset}-worst.npz")]
     short, full = Path(key, "short.json"), Path(key, "full.json")
-    evaluate.main(
-        PARAMS, train_on, classes, Path(key, "weights"), Path(key, "card"), *FILES, short, full, *left, list(datasets)
-    )
+    evaluate.main(PARAMS, train_on, classes, Path(key, "weights"), Path(key, "card"), *FILES, short, full, *left)
 
 
 def test_frames_are_brought_to_the_size_that_is_asked_for(done):
@@ -198,8 +198,33 @@ def test_published_says_where_to_register_and_what_to_name(done, tmp_path):
         fetch.main("cityscapes", Path("nothing"), tmp_path / "archive", tmp_path / "params.yaml")
 
 
+def test_a_dataset_alone_is_told_apart_from_none(done, tmp_path):
+    params = tmp_path / "params.yaml"
+    content = yaml.safe_load(PARAMS.read_text()) | {"datasets": ["cityscapes"], "checkpoints": {}}
+    content["runs"] = {key: run for key, run in content["runs"].items() if run["train_on"] == "cityscapes"}
+    params.write_text(yaml.safe_dump(content))
+    apart.main(params, *FILES, tmp_path / "apart.json", tmp_path / "apart.csv")
+    assert json.loads((tmp_path / "apart.json").read_text()) == {}
+    assert len(pd.read_csv(tmp_path / "apart.csv")) == 0
+    put_together(params, tmp_path / "apart.csv", tmp_path)
+    assert (tmp_path / "apart.png").stat().st_size > 1000
+    left = [str(tmp_path / name) for name in (*LEFT, "{dataset}-worst.npz")]
+    made = [Path("cityscapes-quick", name) for name in ("weights", "card")]
+    full = tmp_path / "full.json"
+    evaluate.main(params, "cityscapes", "seven", *made, *FILES, tmp_path / "short.json", full, *left)
+    assert [*json.loads(full.read_text())] == ["cityscapes"]
+
+
+def test_a_dataset_without_ids_is_refused_by_name(done, tmp_path):
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(yaml.safe_load(PARAMS.read_text()) | {"datasets": ["cityscapes", "kitti"]}))
+    with pytest.raises(InputError, match=r"^kitti: has no table of ids; expected one of "):
+        apart.main(params, *FILES, tmp_path / "apart.json", tmp_path / "apart.csv")
+
+
 def test_clues_are_told_apart_or_not_each_by_itself(done):
     table = pd.read_csv("apart.csv")
+    assert set(table["between"]) == {" and ".join(SETS)}
     assert table["clue"].tolist() == ["whole", "colour", "detail", "layout"]
     assert (table["n"] == 12).all()
     assert table["roc_auc"].between(0, 1).all()

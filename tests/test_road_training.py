@@ -18,7 +18,7 @@ from whence.base.settings import check
 from whence.estimators.network import backbones, data, step, trainer
 from whence.estimators.network.data import Data, Masks, Scale
 from whence.estimators.network.recipe import Recipe
-from whence.roads import deeplab, views
+from whence.roads import atrous, deeplab, views
 from whence.roads.classes import IGNORED
 from whence.roads.segmenter import Segmenter
 
@@ -226,6 +226,65 @@ class TestViews:
         assert np.abs(still[0] - first[0]).mean() > 5
 
 
+# Convolutions with holes
+
+
+class TestAtrous:
+    @given(
+        kernel=st.tuples(st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5])),
+        dilation=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+        sides=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+        bias=st.booleans(),
+    )
+    @how(deadline=None, max_examples=60)
+    def test_it_gives_what_pytorch_gives_gradients_too(self, kernel, dilation, sides, bias):
+        torch.manual_seed(0)
+        padding = [d * (k // 2) for d, k in zip(dilation, kernel, strict=True)]
+        theirs = nn.Conv2d(3, 3, kernel, padding=padding, dilation=dilation, groups=3, bias=bias).double()
+        ours = atrous.Atrous(3, 3, kernel, padding=padding, dilation=dilation, groups=3, bias=bias).double()
+        ours.load_state_dict(theirs.state_dict())
+        x, towards = (torch.randn(2, 3, *sides, dtype=torch.float64) for _ in range(2))
+        found = []
+        for layer in (theirs, ours):
+            given = x.clone().requires_grad_()
+            answer = layer(given)
+            answer.backward(towards)
+            found.append([answer.detach(), given.grad, *(part.grad for part in layer.parameters())])
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b)
+
+    @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "efficientnet-b0", "tf_efficientnet_lite0"])
+    def test_the_network_says_the_same_with_it(self, name, monkeypatch):
+        x, answers = torch.rand(1, 3, 48, 80, generator=torch.Generator().manual_seed(1)), []
+        holed = []
+        for quicken in (atrous.quicken, lambda net: None):
+            monkeypatch.setattr(atrous, "quicken", quicken)
+            torch.manual_seed(0)
+            net = deeplab.build((48, 80, 3), 3, section(encoder=name, height=48)).eval()
+            with torch.inference_mode():
+                answers.append(net(x))
+            holed.append([part for part in net.modules() if isinstance(part, nn.Conv2d) and max(part.dilation) > 1])
+        torch.testing.assert_close(*answers)
+        ours, theirs = ([type(part) for part in parts if part.groups > 1] for parts in holed)
+        assert set(ours) == {atrous.Atrous}
+        assert len(theirs) == len(ours)
+        assert atrous.Atrous not in theirs
+
+    def test_what_is_not_as_it_says_stays(self):
+        others = [
+            nn.Conv2d(4, 4, 3, padding=1, groups=4),  # without holes
+            nn.Conv2d(4, 4, 3, padding=2, dilation=2),  # not depthwise
+            nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=4),
+            nn.Conv2d(4, 4, 3, padding=2, dilation=2, stride=2, groups=4),
+            nn.Conv2d(4, 4, 3, padding=1, dilation=2, groups=4),  # the image becomes smaller
+            nn.Conv2d(4, 4, 4, padding=4, dilation=2, groups=4),
+        ]
+        one = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4)
+        atrous.quicken(nn.Sequential(*others, one))
+        assert [type(part) for part in others] == [nn.Conv2d] * len(others)
+        assert type(one) is atrous.Atrous
+
+
 # DeepLabV3+
 
 
@@ -247,16 +306,16 @@ class TestDeepLab:
                 assert net(torch.zeros(2, 3, height, width)).shape == (2, 5, height, width)
             assert net.train()(torch.zeros(2, 3, 32, 48)).shape == (2, 5, 32, 48)
 
-    @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+    @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "tf_efficientnet_lite0"])
     def test_it_begins_with_the_weights_of_a_trunk(self, tmp_path, name):
         drawn = backbones.drawn(name, 5)
         backbones.write(tmp_path / "w", name, drawn, backbones.NOTHING)
         settings = section(encoder=name)
         net = deeplab.build((48, 64, 3), 3, settings)
-        assert not all(torch.equal(part, drawn[key]) for key, part in net.net.encoder.state_dict().items())
+        found = {key.removeprefix("model."): part for key, part in net.net.encoder.state_dict().items()}  # of timm's
+        assert not all(torch.equal(part, drawn[key]) for key, part in found.items())
         net.begin(deeplab.begin(tmp_path / "w", settings))
-        found = net.net.encoder.state_dict()
-        assert found.keys() == drawn.keys()
+        assert found.keys() == {key for key in drawn if not key.startswith(("conv_head.", "bn2."))}
         assert all(torch.equal(part, drawn[key]) for key, part in found.items())
 
     def test_weights_of_another_are_refused(self, tmp_path):

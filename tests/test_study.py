@@ -252,3 +252,7 @@ def test_the_study_of_the_road_scenes_changes_theirs(tmp_path, monkeypatch):
     assert after == before | named
     assert all(run["settings"] in after["train"] for run in after["runs"].values())
     assert Path("params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+    study.main(Path("roads/weights.yaml"))
+    weights = settings.read()["weights"]
+    assert {run["weights"] for run in after["runs"].values()} | set(settings.read()["backbones"]) <= weights.keys()
+    assert {section["encoder"] for section in after["train"].values()} == weights.keys()

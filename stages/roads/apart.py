@@ -1,5 +1,6 @@
 """Ask the project's own question of two datasets of streets: can their frames be told apart, and by what?"""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from whence.roads.splits import LEFT_OUT, Frames
 from whence.table import tables
 
 SETTINGS = "apart.network"
+SHOWN = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "n", "n_positive")
 
 
 class Settings(settings.Section):
@@ -36,34 +38,42 @@ class Settings(settings.Section):
     """As the section train.small of the first pipeline."""
 
 
-def main(
-    params: Path, frames: str, images: str, masks: str, headline: Path, target: Path, first: str, second: str
-) -> None:
-    """Read all frames of two datasets, files whose names hold {dataset}; write metrics (json) and a table (csv)."""
+def main(params: Path, frames: str, images: str, masks: str, headline: Path, target: Path) -> None:
+    """Read all frames of every two datasets, files whose names hold {dataset}; write metrics (json), a table (csv)."""
     section = settings.load("apart", Settings, params)
     wanted = settings.check(section.network, small.Settings, f"{params}: {SETTINGS}")
     if wanted.patience is not None:
         raise InputError(f"{params}: {SETTINGS}.patience: got {wanted.patience}, expected null: nothing chooses here")
+    found = {}
+    for pair in itertools.combinations(data.listed(params), 2):
+        files = {dataset: [Path(name.format(dataset=dataset)) for name in (frames, images, masks)] for dataset in pair}
+        held = {dataset: data.read(*paths) for dataset, paths in files.items()}
+        found[" and ".join(pair)] = _told_apart(held, section, wanted, f"{params}: {SETTINGS}")
+    rows = [(between, clue, summary) for between, told in found.items() for clue, summary in told.items()]
+    for between, clue, summary in rows:
+        print(f"{between}, {clue}: ROC AUC {summary['roc_auc']:.4f} of {summary['n']:,} frames")
+    columns = {name: np.array([summary[name] for _, _, summary in rows]) for name in SHOWN}
+    names = {"between": np.array([between for between, _, _ in rows]), "clue": np.array([clue for _, clue, _ in rows])}
+    tables.write_csv(target, names | columns)
+    metrics.write(headline, found)
+
+
+def _told_apart(
+    held: dict[str, tuple[Frames, Any, Any]], section: Settings, wanted: small.Settings, where: str
+) -> dict[str, dict[str, Any]]:
+    """Return, of each clue, how well it tells the frames of two datasets apart."""
     rng = np.random.default_rng(section.seed)
-    files = {
-        dataset: [Path(name.format(dataset=dataset)) for name in (frames, images, masks)] for dataset in (first, second)
-    }
-    held = {dataset: data.read(*paths) for dataset, paths in files.items()}
     ratio = min(x.shape[2] / x.shape[1] for _, x, _ in held.values())
-    parts = [_drawn(dataset, held[dataset], ratio, section, rng) for dataset in (first, second)]
+    parts = [_drawn(dataset, content, ratio, section, rng) for dataset, content in held.items()]
     later = np.repeat([False, True], [len(unit) for unit, _ in parts])
     unit = np.concatenate([unit for unit, _ in parts])
     fold = apart.folds(unit, later, section.folds, rng)
     found = {}
     for clue in apart.CLUES:
         seen = np.concatenate([squares[clue] for _, squares in parts])
-        score = _answers(seen, later, fold, wanted, f"{params}: {SETTINGS}")
-        found[clue] = metrics.summarise(later, score, section.metrics)
-        print(f"{clue}: ROC AUC {found[clue]['roc_auc']:.4f} of {len(later):,} frames")
-    shown = ("roc_auc", "roc_auc_lo", "roc_auc_hi", "balanced_accuracy", "n", "n_positive")
-    columns = {name: np.array([summary[name] for summary in found.values()]) for name in shown}
-    tables.write_csv(target, {"clue": np.array(list(found))} | columns)
-    metrics.write(headline, {clue: {name: summary[name] for name in shown} for clue, summary in found.items()})
+        summary = metrics.summarise(later, _answers(seen, later, fold, wanted, where), section.metrics)
+        found[clue] = {name: summary[name] for name in SHOWN}
+    return found
 
 
 def _drawn(

@@ -64,7 +64,7 @@ def main(
     for target, shown_, by, value, title, across in (
         (by_class, told, "class", "iou", "IoU of every class", 0.0),
         (fall, falls, "class", "drop", "IoU that is lost on the other dataset", 0.0),
-        (apart, {"": _table(str(clues))}, "clue", "roc_auc", "Frames told apart by", 0.5),
+        (apart, dict(iter(_table(str(clues)).groupby("between"))), "clue", "roc_auc", "Frames told apart by", 0.5),
     ):
         pictures.save(pictures.intervals(shown_, by, value, f"{title} ({source})", value, across), target)
     histories = {key: _table(history, key) for key, about in runs.items() if isinstance(about, Run)}

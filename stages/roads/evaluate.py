@@ -72,9 +72,8 @@ def main(
     each: str,
     counts: str,
     shown: str,
-    datasets: list[str],
 ) -> None:
-    """Ask a model about the test frames of `datasets`; names with {dataset} in them stand for a file of each.
+    """Ask a model about the test frames of all datasets; names with {dataset} in them stand for a file of each.
 
     Read `frames` (csv), `images`, `masks` (.npy). Write metrics (json), and of each dataset `table` (csv: a row per
     class), `confusion` and `ids` (csv: pixels by what they are, a class or an id, and what they were called), `each`
@@ -86,7 +85,7 @@ def main(
     if list(learnt.names) != model.classes_.tolist():
         raise InputError(f"{card}: tells {', '.join(model.classes_)} apart, expected {', '.join(learnt.names)}")
     summaries = {}
-    for dataset in datasets:
+    for dataset in data.listed(params):
         by = data.judged(dataset, train_on, classes)
         found = _frames(dataset, by, *_paths(dataset, frames, images, masks))
         if len(found.row):

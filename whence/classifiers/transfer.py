@@ -1,6 +1,6 @@
 """A network that ImageNet has taught, and a new top: first the top alone learns, then the upper blocks with it.
 
-The images, brought to a size, go through a trunk of torchvision (`backbones`); its activations are averaged
+The images, brought to a size, go through a trunk of torchvision or timm (`backbones`); its activations are averaged
 over the image, then dropout, Linear to `dense` and ReLU if it asks for them, and Linear to the outputs. As the CIFAR-10
 study does it with MobileNetV2 (raissa-franco), and the CIFAKE class study with VGG16 and Dense 128 (MinaAlmasi); with
 all blocks unfrozen it is full fine-tuning. With ten outputs, no `dense`: 2,270,794 parameters for mobilenet_v2,
@@ -31,7 +31,10 @@ class Settings(recipe.Settings):
     frozen_epochs: int = Field(ge=0)
     """First epochs, in which the new top learns alone."""
     unfrozen: int = Field(ge=0)
-    """Upper blocks of the trunk that learn after these: mobilenet_v2 has 19, resnet18, resnet50 and vgg16 have 5."""
+    """Upper blocks of the trunk that learn after these.
+
+    resnet18, resnet50 and vgg16 have 5, tf_efficientnet_lite0 has 18, mobilenet_v2 19, tf_efficientnet_lite2 23.
+    """
     share: float = Field(gt=0, le=1)
     """Their learning rate, as a share of the top's."""
     frozen_norm: bool

@@ -53,10 +53,13 @@ def roads(files: Files) -> Part | None:
         "looks": [(name, files.picture("roads_look", dataset=name)) for name in dict.fromkeys(board["dataset"])],
         "learning": _learning(files, shown),
         "drops": _drops(files.table("roads_drops"), listed, board),
-        "clues": [
-            row | {"left": CLUES.get(row["clue"], "")} | _measured(row, "roc_auc", 0.4, 1)
-            for row in files.table("roads_clues").to_dict("records")
-        ],
+        "clues": {
+            between: [
+                row | {"left": CLUES.get(row["clue"], "")} | _measured(row, "roc_auc", 0.4, 1)
+                for row in part.to_dict("records")
+            ]
+            for between, part in files.table("roads_clues").groupby("between")
+        },
     }
 
 

