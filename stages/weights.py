@@ -1,4 +1,4 @@
-"""Bring the weights of a backbone: drawn at random, read from the user's file, or downloaded from torchvision."""
+"""Bring the weights of a backbone: drawn at random, read from the user's file, or downloaded from its publisher."""
 
 import hashlib
 import tempfile

@@ -43,8 +43,8 @@ class Segmenter(Estimator):
             )
 
     def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
-        masks = torch.from_numpy(np.require(y, requirements=["C", "W"])).to(self.device)
-        return data.Data(data.held(x, self.device), data.Masks(masks, len(self.classes_)))
+        masks = data.Masks(data.placed(y, self.device), len(self.classes_))
+        return data.Data(data.held(x, self.device), masks)
 
     def _code(self) -> list[Path]:
         return [*super()._code(), *(Path(inspect.getfile(part)) for part in (atrous, views)), Path(__file__)]

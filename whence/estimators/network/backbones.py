@@ -5,7 +5,7 @@ are kept as arrays, with a word on what they were trained on.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -102,28 +102,30 @@ def blocks(name: str, net: Any) -> nn.Sequential:
 
 def normalisation(name: Name) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation per channel, in levels 0 to 255, that the published weights expect."""
-    with without_compiler():
-        from torchvision import models
-
-    preset = _config(name) if name.startswith(OF_TIMM) else models.get_model_weights(name).DEFAULT.transforms()
-    return tuple(255 * m for m in preset.mean), tuple(255 * s for s in preset.std)
+    _, mean, std = _told(name)
+    return tuple(255 * m for m in mean), tuple(255 * s for s in std)
 
 
 def published(name: Name) -> tuple[str, str]:
     """Return the URL of the weights, and the first digits of their SHA-256, which stand in their name."""
-    with without_compiler():
-        from torchvision import models
-
-    url: str = _config(name).url if name.startswith(OF_TIMM) else models.get_model_weights(name).DEFAULT.url
+    url, *_ = _told(name)
     return url, url.rpartition("-")[2].partition(".")[0]
 
 
-def _config(name: str) -> Any:
-    """Return what timm says of its weights."""
-    with without_compiler():
-        import timm
+def _told(name: Name) -> tuple[str, Sequence[float], Sequence[float]]:
+    """Return what the library says of its weights: the URL, and mean and standard deviation, in [0, 1]."""
+    if name.startswith(OF_TIMM):
+        with without_compiler():
+            import timm
 
-    return timm.get_pretrained_cfg(name)
+        config: Any = timm.get_pretrained_cfg(name)
+        return config.url, config.mean, config.std
+    with without_compiler():
+        from torchvision import models
+
+    weights = models.get_model_weights(name).DEFAULT
+    preset = weights.transforms()
+    return weights.url, preset.mean, preset.std
 
 
 def resized(x: Tensor, pixels: int) -> Tensor:

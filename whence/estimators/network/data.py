@@ -140,8 +140,11 @@ def load(x: NDArray[Any] | Stored, y: NDArray[Any], classes: NDArray[Any], where
 
 def held(x: NDArray[Any] | Stored, where: torch.device) -> Tensor | Read:
     """Return an array on a device; what is stored is read when it is asked for."""
-    if isinstance(x, Stored):
-        return Read(x, where)
+    return Read(x, where) if isinstance(x, Stored) else placed(x, where)
+
+
+def placed(x: NDArray[Any], where: torch.device) -> Tensor:
+    """Return an array in memory on a device."""
     return torch.from_numpy(np.require(x, requirements=["C", "W"])).to(where)  # PyTorch warns of what cannot be written
 
 
