@@ -290,6 +290,14 @@ def test_a_single_epoch_is_seen():
     assert {line.get_marker() for ax in figure.axes for line in ax.get_lines()} == {"."}
 
 
+def test_a_loss_says_of_what_it_is_the_mean():
+    for figure, each in (
+        (pictures.training(TITLE, histories(["a"])), "image"),
+        (pictures.training(TITLE, histories(["a"]), "pixel"), "pixel"),
+    ):
+        assert figure.axes[0].get_ylabel() == f"loss, nats per {each}"
+
+
 def test_without_a_network_there_is_a_picture_that_says_so():
     figure = pictures.training(TITLE, without_epochs("majority"))
     figure.canvas.draw()

@@ -158,8 +158,8 @@ def draw_example(axes: Any, image: Any, covered: Any) -> None:
     axes.set(xlim=(0, 2.08 * width), ylim=(height, 0), aspect="equal")
 
 
-def training(title: str, tables: Tables) -> Any:
-    """Return a figure of the loss and the accuracy of each network by epoch, train beside valid, a line per seed.
+def training(title: str, tables: Tables, each: str = "image") -> Any:
+    """Return a figure of the loss per `each` and the accuracy by epoch, train beside valid, a line per seed.
 
     Tables have columns seed, epoch, train_loss, valid_loss, train_accuracy, valid_accuracy; models without epochs,
     whose table says epoch 0, are left out, and the others look as they do beside them.
@@ -174,7 +174,7 @@ def training(title: str, tables: Tables) -> Any:
                 for k, (_, part) in enumerate(table.groupby("seed")):
                     how = {"lw": 1, "marker": ".", "ms": 3, "label": None if k else run} | look[run]
                     axes.plot(part["epoch"], part[f"{split}_{what}"], **how)
-    grid[0, 0].set(title="train, as augmented and smoothed", ylabel="loss, nats per image", yscale="log")
+    grid[0, 0].set(title="train, as augmented and smoothed", ylabel=f"loss, nats per {each}", yscale="log")
     grid[0, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     grid[0, 0].yaxis.set_major_formatter("{x:g}")
     grid[0, 0].yaxis.set_minor_locator(NullLocator())

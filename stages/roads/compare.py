@@ -68,7 +68,7 @@ def main(
     ):
         pictures.save(pictures.intervals(shown_, by, value, f"{title} ({source})", value, across), target)
     histories = {key: _table(history, key) for key, about in runs.items() if isinstance(about, Run)}
-    pictures.save(training(f"Learning ({source})", histories), learning)
+    pictures.save(training(f"Learning ({source})", histories, "pixel"), learning)
 
 
 def _board(runs: Mapping[str, Run | Checkpoint], figures: Mapping[str, Figures]) -> pd.DataFrame:
