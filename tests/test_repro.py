@@ -11,6 +11,9 @@ import pytest
 import yaml
 from repositories import AUTHOR, QUIET, ROOT, commit, run
 
+from scripts.repro import forks
+from scripts.repro.reproduction import FEW
+
 SIDE_BY_SIDE = """
     stages:
       left:
@@ -221,9 +224,118 @@ def test_the_lock_file_is_that_of_dvc(repository):
 def test_the_lock_file_keeps_the_order_of_a_serial_run_however_often_it_is_written(repository):
     slow, quick = (f"{{cmd: sleep {k}; touch {name}, outs: [{name}]}}" for k, name in ((1, "a"), (0, "b")))
     write(repository, f"stages:\n  a: {slow}\n  b: {quick}\n")
-    often = "import sys; from scripts import repro; repro.HOLD = 0; sys.exit(repro.main(2))"
+    often = "import sys; from scripts.repro import reproduction as r; r.HOLD = 0; sys.exit(r.main(2))"
     told = run(repository, sys.executable, "-c", often, PYTHONPATH=str(ROOT))
     assert told.count("lock file 'dvc.lock'") > 1
     (repository / "dvc.lock").rename(repository / "first.lock")
     run(repository, "dvc", "repro", "--force")
     assert (repository / "dvc.lock").read_bytes() == (repository / "first.lock").read_bytes()
+
+
+TOOL = """
+import os, sys, time
+from pathlib import Path
+
+if __name__ == "__main__":
+    name, wish = sys.argv[1:]
+    assert Path(sys.argv[0]) == Path(__file__), "as python -m has it"
+    assert "whence" not in sys.modules, "the project's own modules are those of the moment"
+    print("out of", name, flush=True)
+    print("err of", name, file=sys.stderr)
+    if wish == "wait":
+        Path("pid").write_text(str(os.getpid()))
+        Path("started").touch()
+        time.sleep(600)
+    if wish == "fail":
+        sys.exit(7)
+    if wish == "break":
+        raise ValueError(wish)
+    Path(name).write_text(f"{'torch' in sys.modules} {os.environ.get('CUDA_VISIBLE_DEVICES')} {Path.cwd()}")
+"""
+"""A module that says how it was run."""
+
+
+def tools(folder, wish="nothing"):
+    """Write a pipeline of more stages than begin by themselves, the last of which does as it is asked."""
+    (folder / "tool.py").write_text(TOOL)
+    names = [f"s{number}" for number in range(FEW + 2)]
+    stages = {
+        name: {
+            "cmd": f"python -m tool {name} '{wish if name == names[-1] else 'nothing'}'",
+            "deps": names[: names.index(name)][-1:],
+            "outs": [name],
+        }
+        for name in names
+    }
+    (folder / "dvc.yaml").write_text(yaml.dump({"stages": stages}))
+    return names
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_after_a_few_commands_modules_run_in_forks_that_have_the_libraries(repository, jobs):
+    names = tools(repository)
+    told = repro(repository, jobs, CUDA_VISIBLE_DEVICES="5")
+    for number, name in enumerate(names):
+        assert (repository / name).read_text() == f"{number >= FEW} 5 {repository}"
+        said = f"{name} | " if jobs > 1 else ""
+        assert f"\n{said}out of {name}\n" in told
+        assert f"\n{said}err of {name}\n" in told
+    assert "Data and pipelines are up to date." in run(repository, "dvc", "repro")
+
+
+@pytest.mark.parametrize(("wish", "code"), [("fail", 7), ("break", 1)])
+def test_a_fork_that_fails_is_told_with_its_exit_status(repository, wish, code):
+    names = tools(repository, wish)
+    told = repro(repository, 1, code=1)
+    assert told.endswith(f"error: failed to reproduce '{names[-1]}': exit status {code}\n")
+    assert ("ValueError: break" in told) == (wish == "break")
+    assert list(locked(repository)) == names[:-1]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_stops_its_forks(repository, sent):
+    names = tools(repository, "wait")
+    process = begin(repository, 2)
+    wait_for(repository / "started")
+    process.send_signal(sent)
+    told = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[sent], told
+    assert list(locked(repository)) == names[:-1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((repository / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("python -m stages.x a 'b c' \"d\"", ["stages.x", "a", "b c", "d"]),
+        ("${LAUNCH:-python} -m stages.x 'roads/{run}.json'\n", ["stages.x", "roads/{run}.json"]),
+        ("python -m stages.x a > b", None),
+        ("python -m stages.x *.png", None),
+        ("python -m stages.x; true", None),
+        ("python -m stages.x $HOME", None),
+        ("python stages/x.py", None),
+        ("python -m", None),
+        ("CUDA_VISIBLE_DEVICES= python -m stages.x", None),
+        ("", None),
+    ],
+)
+def test_what_only_a_shell_makes_sense_of_is_left_to_it(command, words, monkeypatch):
+    monkeypatch.delenv("LAUNCH", raising=False)
+    assert forks.module(command) == words
+    monkeypatch.setenv("LAUNCH", "torchrun --nproc-per-node 2")
+    assert forks.module(command) == (None if "LAUNCH" in command else words)
+
+
+def test_the_libraries_of_the_forks_are_imported_without_asking_for_a_gpu():
+    """A fork of a process that has asked cannot use it; nor is a module of the project left."""
+    asks = "torch._C._cuda_getDeviceCount, torch._C._cuda_init, torch._C._accelerator_getAccelerator"
+    told = run(
+        ROOT,
+        sys.executable,
+        "-c",
+        f"import sys, torch; {asks} = 3 * [None]\n"
+        "import scripts.repro.libraries\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} & {'whence', 'stages', 'sklearn', 'timm'}))",
+    )
+    assert told == "sklearn timm\n"

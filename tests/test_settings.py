@@ -262,3 +262,14 @@ def test_a_false_value_is_not_a_missing_one(params):
 
 def test_the_repositorys_own_file_reads_as_dvc_reads_it():
     assert settings.read(ROOT / "params.yaml") == YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def test_what_is_changed_after_it_was_read_changes_no_later_answer(params):
+    """The text is parsed once; every answer is a copy of its own."""
+    path = params("a:\n  b: [1, 2]\n")
+    settings.read(path)["a"]["b"].append(3)
+    settings.value("a.b", path).append(4)
+    settings.value("a", path)["c"] = 5
+    assert settings.read(path) == {"a": {"b": [1, 2]}}
+    params("a:\n  b: [6]\n")
+    assert settings.value("a.b", path) == [6]

@@ -13,7 +13,7 @@ from stages import train
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.classifiers import transfer
-from whence.estimators.network import backbones, optimizers
+from whence.estimators.network import backbones, depthwise, optimizers
 from whence.estimators.network.estimator import Estimator
 from whence.table import rows, tables
 
@@ -239,3 +239,66 @@ class TestTheStage:
         other.load_state_dict(backbones.drawn("resnet18", 6))
         one, two = fitted(trunk), fitted(other)
         assert one.checkpoints != two.checkpoints
+
+
+# Depthwise convolutions over few pixels
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (2, 4), (4, 1), (5, 5)])
+def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradients_too(sides, side, dtype):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, side, padding=side // 2, groups=6, bias=False).to(dtype)
+    x, towards = (torch.randn(3, 6, *sides, dtype=dtype) for _ in range(2))
+    found = []
+    for _ in range(2):
+        given = x.clone().requires_grad_()
+        layer.weight.grad = None
+        answer = layer(given)
+        answer.backward(towards)
+        found.append([answer.detach(), given.grad, layer.weight.grad])
+        depthwise.quicken(nn.Sequential(layer))
+    assert type(layer) is depthwise.Depthwise
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    assert found[0][2].count_nonzero() > 0
+
+
+def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
+    layer = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+    depthwise.quicken(nn.Sequential(layer))
+    layer(torch.ones(2, 4, 2, 2)).sum().backward()
+    assert layer.weight.grad.flatten().tolist() == [2.0, 4, 2, 4, 8, 4, 2, 4, 2] * 4, "pixels that each tap meets"
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "tf_efficientnet_lite0"])
+def test_a_trunk_learns_the_same_with_them(name, monkeypatch):
+    x, found = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)), []
+    for quicken in (depthwise.quicken, lambda net: None):
+        monkeypatch.setattr(depthwise, "quicken", quicken)
+        torch.manual_seed(0)
+        net = transfer.build((32, 32, 3), 2, section(backbone=name, unfrozen=7)).double()
+        net(x.double()).square().sum().backward()
+        found.append({part: p.grad for part, p in net.named_parameters() if p.grad is not None})
+        kinds = [type(part) for part in net.modules() if isinstance(part, nn.Conv2d)]
+        assert (depthwise.Depthwise in kinds) == (quicken.__name__ == "quicken")
+    assert found[0].keys() == found[1].keys()
+    for part, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][part])
+
+
+def test_other_convolutions_stay():
+    others = [
+        nn.Conv2d(4, 4, 3, padding=1, bias=False),
+        nn.Conv2d(4, 8, 3, padding=1, groups=4, bias=False),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, stride=2),
+        nn.Conv2d(4, 4, 3, padding=2, groups=4, bias=False, dilation=2),
+        nn.Conv2d(4, 4, 3, groups=4, bias=False),
+        nn.Conv2d(4, 4, 7, padding=3, groups=4, bias=False),
+        nn.Conv2d(4, 4, (3, 5), padding=(1, 2), groups=4, bias=False),
+        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, padding_mode="reflect"),
+    ]
+    depthwise.quicken(nn.Sequential(*others))
+    assert {type(part) for part in others} == {nn.Conv2d}

@@ -1,5 +1,8 @@
 """Typed settings: a section of params.yaml, checked against the class beside the code that uses it."""
 
+import copy
+import functools
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -41,14 +44,28 @@ _Loader.add_implicit_resolver(
 
 def read(params: Path = PARAMS) -> dict[str, Any]:
     """Return the whole of params.yaml as a dictionary; raises InputError if it is not one, or a key stands twice."""
+    return copy.deepcopy(_read(params))
+
+
+def _read(params: Path) -> dict[str, Any]:
     try:
-        with params.open(encoding="utf-8") as handle:
-            loader = _Loader(handle)
-            node = loader.get_single_node()
-            twice = list(_twice(node))
-            content = None if node is None else loader.construct_document(node)
+        return _parsed(params.read_text(encoding="utf-8"), str(params))
     except OSError as error:
         raise InputError(f"{params}: cannot be read ({error.strerror}); run from the repository's root") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{params}: not valid YAML: {error}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str, params: str) -> dict[str, Any]:
+    """Return what a text says, which is not to be changed: a stage that asks for ten sections parses once."""
+    stream = io.StringIO(text)
+    vars(stream)["name"] = params  # messages of PyYAML say where
+    try:
+        loader = _Loader(stream)
+        node = loader.get_single_node()
+        twice = list(_twice(node))
+        content = None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{params}: not valid YAML: {error}") from error
     if twice:
@@ -75,14 +92,14 @@ def _twice(node: yaml.Node | None, where: tuple[str, ...] = ()) -> Iterator[str]
 
 def value(section: str, params: Path = PARAMS) -> Any:
     """Return what stands at a dotted path such as 'train.logistic'; raises InputError that names the missing key."""
-    found: Any = read(params)
+    found: Any = _read(params)
     for depth, key in enumerate(section.split(".")):
         if not isinstance(found, dict) or key not in found:
             where = ".".join(section.split(".")[:depth]) or "the top level"
             keys = ", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else repr(found)
             raise InputError(f"{params}: '{section}' is missing: {where} holds {keys}")
         found = found[key]
-    return found
+    return copy.deepcopy(found)
 
 
 def load(section: str, cls: type[S], params: Path = PARAMS) -> S:

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from whence.estimators.network import backbones, recipe
+from whence.estimators.network import backbones, depthwise, recipe
 from whence.estimators.network.data import Scale
 
 
@@ -59,6 +59,7 @@ class Transfer(nn.Module):
             raise ValueError(f"unfrozen: got {settings.unfrozen}, but {found}")
         self.kept = len(self.trunk) - settings.unfrozen
         self.trunk[: self.kept].requires_grad_(False)
+        depthwise.quicken(self.trunk)
         for part in self.trunk.modules():
             if settings.frozen_norm and isinstance(part, nn.BatchNorm2d):
                 part.requires_grad_(False)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from whence import pictures
 from whence.roads.classes import Mask, palette, wrong
 
-INCH, TOP, BOTTOM = 2.0, 0.3, 0.45
-"""Width of a frame on a sheet, and what is left above it and below, in inches."""
+TOP, BOTTOM = 0.3, 0.45
+"""What is left above a sheet and below, in inches."""
 WIDEST = 320
-"""Pixels that a frame may have on a sheet: of a wider one every so many are shown."""
+"""Pixels of a frame on a sheet, about: of a wider one every so many are shown, of a smaller one each several times."""
 Levels = NDArray[np.uint8]
 
 
@@ -31,16 +31,16 @@ def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: S
     """Return a figure of examples, some pictures (H, W, 3) of one size each, with a title each; two stand abreast.
 
     `heads` are called the pictures of the first row, but for an example's first, over which its title stands. All are
-    one canvas: axes for each would take seconds.
+    one canvas, whose pixels are one of the figure's or several: axes for each, and other sizes, would take seconds.
     """
     step = max(1, examples[0][0].shape[1] // WIDEST)
     examples = [[picture[::step, ::step] for picture in each] for each in examples]
     (tall, wide), width = examples[0][0].shape[:2], 2 * len(examples[0])
     gap, head, rows = wide // 32, wide // 8, (len(examples) + 1) // 2
     canvas = np.full((rows * (tall + head), width * (wide + gap), 3), 255, np.uint8)
-    high = width * INCH * canvas.shape[0] / canvas.shape[1]
+    high, long = (side * max(1, round(WIDEST / wide)) / plt.rcParams["savefig.dpi"] for side in canvas.shape[:2])
     whole = high + BOTTOM + (TOP if title else 0)
-    figure = plt.figure(figsize=(width * INCH, whole))
+    figure = plt.figure(figsize=(long / 0.99, whole))
     axes = figure.add_axes((0.01, BOTTOM / whole, 0.99, high / whole))
     for place, (shown, said) in enumerate(zip(examples, titles, strict=True)):
         texts = (said, *heads) if place < 2 else (said, *[""] * len(heads))
@@ -48,7 +48,7 @@ def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: S
             down, right = place // 2 * (tall + head) + head, (place % 2 * len(shown) + k) * (wide + gap)
             canvas[down : down + tall, right : right + wide] = picture
             axes.text(right, down - gap, text, fontsize=8)
-    axes.imshow(canvas, aspect="auto")
+    axes.imshow(canvas, aspect="auto", interpolation="nearest")
     axes.set_axis_off()
     figure.suptitle(title, fontsize=10, y=1 - 0.1 / whole, va="top")
     return figure

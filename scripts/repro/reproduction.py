@@ -1,10 +1,10 @@
-"""`dvc repro` with independent stages side by side: `python -m scripts.repro JOBS`.
+"""`dvc repro` with independent stages side by side, which begin at once: `python -m scripts.repro JOBS`.
 
 A stage begins as soon as all that it needs is there and one of JOBS slots is free. Around the commands this does what
 `dvc repro` does, by DVC's own functions, and leaves the same lock files. But these, which cost DVC seconds after
 every stage, are written at most once in HOLD seconds, while commands run: `kill -9` loses the record of the stages that
-ended since, and these run again. With several slots every line of output begins with the name of its stage, and where
-there are GPUs each slot has one (CUDA_VISIBLE_DEVICES).
+ended since, and these run again. After the first FEW commands they run as forks, see forks.py. With several slots every
+line of output begins with the name of its stage, and where there are GPUs each slot has one (CUDA_VISIBLE_DEVICES).
 """
 
 import contextlib
@@ -30,7 +30,11 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.stage.run import prepare_kwargs
 from dvc.utils.serialize import modify_yaml
 
+from scripts.repro import forks
+
 HOLD = 30.0  # seconds
+FEW = 5
+"""Commands of a run that import all for themselves: libraries for the forks to have take as long as three of them."""
 
 
 def gpus() -> list[str]:
@@ -43,7 +47,7 @@ def gpus() -> list[str]:
 class Command:
     """The command of a stage, while it runs; no other `dvc` may change its files meanwhile."""
 
-    def __init__(self, stage: Stage, slot: int, slots: int) -> None:
+    def __init__(self, stage: Stage, slot: int, slots: int, *, forked: bool) -> None:
         self.stage, self.slot = stage, slot
         repo, name = stage.repo, stage.addressing
         reads, writes = ([item.fs_path for item in items] for items in (stage.deps, stage.outs))
@@ -51,14 +55,16 @@ class Command:
         hardlink = repo.config["core"].get("hardlink_lock", False)
         self.held.enter_context(rwlock(repo.tmp_dir, repo.fs, f"repro {name}", reads, writes, hardlink))
         print(f"Running stage '{name}':\n> {stage.cmd}", flush=True)
-        granted, pipes = {}, {}
-        if slots > 1:
-            # Threads that wait leave the core to the other slots.
-            granted["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "passive")
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-            if found := gpus():
-                granted["CUDA_VISIBLE_DEVICES"] = found[slot % len(found)]
-        self.process = subprocess.Popen(stage.cmd, **prepare_kwargs(stage, granted) | {"shell": True} | pipes)
+        found = gpus() if slots > 1 else []
+        granted = {"CUDA_VISIBLE_DEVICES": found[slot % len(found)]} if found else {}
+        given = prepare_kwargs(stage, granted)
+        words = forks.module(stage.cmd) if forked else None
+        self.process: forks.Fork | subprocess.Popen[str]
+        if words:
+            self.process = forks.Fork(words, given["cwd"], given["env"], piped=slots > 1)
+        else:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if slots > 1 else {}
+            self.process = subprocess.Popen(stage.cmd, **given | {"shell": True} | pipes)
 
     def follow(self, ended: "queue.SimpleQueue[Command]") -> None:
         """Print what it prints, and come in by `ended` when it ends."""
@@ -132,7 +138,7 @@ class Reproduction:
             self.repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             stage.save_deps()
-            command = Command(stage, self.free.pop(0), self.jobs)
+            command = Command(stage, self.free.pop(0), self.jobs, forked=self.ran > FEW)
             self.busy.append(command)
             threading.Thread(target=command.follow, args=(self.ended,), daemon=True).start()
         else:
@@ -204,6 +210,8 @@ def main(jobs: int) -> int:
     """Reproduce everything in `jobs` slots; return the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     setup(logging.INFO)
+    if jobs > 1:  # threads that wait leave the core to the other slots
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         with Repo(_wait_for_lock=True) as repo, lock_repo(repo), repo.scm_context(quiet=True):
             return Reproduction(repo, jobs).run()
@@ -212,7 +220,3 @@ def main(jobs: int) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
