@@ -10,6 +10,7 @@ import runpy
 import shlex
 import shutil
 import sys
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -25,13 +26,19 @@ def module(command: str) -> list[str] | None:
     return words[2:] if words[:2] == ["python", "-m"] and words[2:] else None
 
 
+def prepare() -> None:
+    """Begin to import the libraries, beside what runs."""
+    multiprocessing.set_executable(shutil.which("python") or sys.executable)
+    forkserver.set_forkserver_preload([f"{__package__}.libraries"])
+    forkserver.ensure_running()
+
+
 class Fork:
     """Such a command while it runs: what `reproduction` uses of a subprocess.Popen."""
 
     def __init__(self, words: list[str], folder: str, environment: dict[str, str], *, piped: bool) -> None:
+        prepare()
         context = multiprocessing.get_context("forkserver")
-        multiprocessing.set_executable(shutil.which("python") or sys.executable)
-        context.set_forkserver_preload([f"{__package__}.libraries"])
         reader, writer = context.Pipe(duplex=False) if piped else (None, None)
         self.stdout = None if reader is None else os.fdopen(os.dup(reader.fileno()), errors="replace")
         self.process = context.Process(target=become, args=(words, folder, environment, writer))

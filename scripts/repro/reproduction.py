@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import yaml
 from dvc.exceptions import DvcException
 from dvc.logger import setup
@@ -35,6 +36,8 @@ from scripts.repro import forks
 HOLD = 30.0  # seconds
 FEW = 5
 """Commands of a run that import all for themselves: libraries for the forks to have take as long as three of them."""
+MANY = 25
+"""Stages that need the first that changed, for the libraries to be imported beside it."""
 
 
 def gpus() -> list[str]:
@@ -83,6 +86,7 @@ class Reproduction:
         self.serial = plan_repro(graph)
         self.before = {lock: locked(lock) for lock in sorted({lock_of(stage) for stage in self.serial})}
         self.left = list(self.serial)
+        self.graph = graph  # from each stage to those that it needs
         self.needs = {stage: list(graph.successors(stage)) for stage in self.serial}
         self.done: set[Stage] = set()
         self.jobs = jobs
@@ -138,6 +142,8 @@ class Reproduction:
             self.repo.stage_cache.restore(stage)
         except RunCacheNotFoundError:
             stage.save_deps()
+            if self.ran == 1 and len(networkx.ancestors(self.graph, stage)) > MANY:
+                forks.prepare()
             command = Command(stage, self.free.pop(0), self.jobs, forked=self.ran > FEW)
             self.busy.append(command)
             threading.Thread(target=command.follow, args=(self.ended,), daemon=True).start()
