@@ -87,7 +87,6 @@ class Reproduction:
         self.before = {lock: locked(lock) for lock in sorted({lock_of(stage) for stage in self.serial})}
         self.left = list(self.serial)
         self.graph = graph  # from each stage to those that it needs
-        self.needs = {stage: list(graph.successors(stage)) for stage in self.serial}
         self.done: set[Stage] = set()
         self.jobs = jobs
         self.free = list(range(jobs))
@@ -128,11 +127,11 @@ class Reproduction:
 
     def ready(self) -> Stage | None:
         """Return the first stage, in the order of a serial run, whose needs are there."""
-        return next((stage for stage in self.left if self.done.issuperset(self.needs[stage])), None)
+        return next((stage for stage in self.left if self.done.issuperset(self.graph.successors(stage))), None)
 
     def take_up(self, stage: Stage) -> None:
         """Skip a stage that did not change, take it from DVC's cache of runs, or begin its command."""
-        if stage.frozen or not stage.changed(upstream=self.needs[stage]):
+        if stage.frozen or not stage.changed(upstream=list(self.graph.successors(stage))):
             print(f"Stage '{stage.addressing}' didn't change, skipping")
             self.done.add(stage)
             return

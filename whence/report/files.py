@@ -70,9 +70,8 @@ def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
 def address(image: NDArray[np.uint8]) -> str:
     """Return an image (H, W, 3) as an address that holds all of it, without loss."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(
-        buffer, format="WebP", lossless=True, method=3
-    )  # as small as by 6 to a hundredth, and five times as fast
+    # Method 3 makes them as small as 6 does, to a hundredth, in a fifth of the time.
+    Image.fromarray(image).save(buffer, format="WebP", lossless=True, method=3)
     return _address(buffer.getvalue(), "webp")
 
 

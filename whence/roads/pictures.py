@@ -31,7 +31,8 @@ def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: S
     """Return a figure of examples, some pictures (H, W, 3) of one size each, with a title each; two stand abreast.
 
     `heads` are called the pictures of the first row, but for an example's first, over which its title stands. All are
-    one canvas, whose pixels are one of the figure's or several: axes for each, and other sizes, would take seconds.
+    one canvas, since axes for each would take seconds; each of its pixels is one of the figure's or several, so that it
+    stays sharp.
     """
     step = max(1, examples[0][0].shape[1] // WIDEST)
     examples = [[picture[::step, ::step] for picture in each] for each in examples]
