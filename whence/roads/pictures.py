@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -38,8 +39,9 @@ def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: S
     examples = [[picture[::step, ::step] for picture in each] for each in examples]
     (tall, wide), width = examples[0][0].shape[:2], 2 * len(examples[0])
     gap, head, rows = wide // 32, wide // 8, (len(examples) + 1) // 2
-    canvas = np.full((rows * (tall + head), width * (wide + gap), 3), 255, np.uint8)
-    high, long = (side * max(1, round(WIDEST / wide)) / plt.rcParams["savefig.dpi"] for side in canvas.shape[:2])
+    canvas = np.full((rows * (tall + head), width * (wide + gap), 4), 255, np.uint8)
+    times = max(1, round(WIDEST / wide))
+    high, long = (side * times / plt.rcParams["savefig.dpi"] for side in canvas.shape[:2])
     whole = high + BOTTOM + (TOP if title else 0)
     figure = plt.figure(figsize=(long / 0.99, whole))
     axes = figure.add_axes((0.01, BOTTOM / whole, 0.99, high / whole))
@@ -47,12 +49,26 @@ def _sheet(examples: Sequence[Sequence[Levels]], titles: Sequence[str], heads: S
         texts = (said, *heads) if place < 2 else (said, *[""] * len(heads))
         for k, (picture, text) in enumerate(zip(shown, texts, strict=True)):
             down, right = place // 2 * (tall + head) + head, (place % 2 * len(shown) + k) * (wide + gap)
-            canvas[down : down + tall, right : right + wide] = picture
+            canvas[down : down + tall, right : right + wide, :3] = picture
             axes.text(right, down - gap, text, fontsize=8)
-    axes.imshow(canvas, aspect="auto", interpolation="nearest")
+    axes.set(xlim=(0, canvas.shape[1]), ylim=(canvas.shape[0], 0))
     axes.set_axis_off()
+    figure.add_artist(_Canvas(canvas.repeat(times, axis=0).repeat(times, axis=1), axes))
     figure.suptitle(title, fontsize=10, y=1 - 0.1 / whole, va="top")
     return figure
+
+
+class _Canvas(Artist):
+    """Pixels (H, W, 4), opaque, as they are, from the lower left corner of axes; imshow resamples them for seconds."""
+
+    def __init__(self, canvas: Levels, axes: Any) -> None:
+        super().__init__()
+        self.pixels, self.place = np.ascontiguousarray(canvas[::-1]), axes
+
+    def draw(self, renderer: Any) -> None:
+        """Draw them below all others."""
+        box = self.place.bbox
+        renderer.draw_image(renderer.new_gc(), round(box.x0), round(box.y0), self.pixels)
 
 
 def _legend(figure: Any, names: Sequence[str], colours: Sequence[str]) -> None:
