@@ -273,19 +273,52 @@ def bench_networks() -> None:
     for name, classifier in (
         *((name, name) for name in ("lenet", "three_block_cnn", "small", "best", "resnet18")),
         *((name, "transfer") for name in ("transfer_frozen", "transfer", "transfer_resnet18", "transfer_vgg16")),
+        ("transfer_lite0", "transfer"),
     ):
         frozen = {"frozen_epochs": 0} if classifier == "transfer" else {}
         module, section = recipe(classifier, name, **frozen)
         net = module.build((32, 32, 3), 10, section).to(where, memory_format=torch.channels_last)
-        step = trainer.Step(net, scale, section, data)
+        seen = data
+        if getattr(section, "remembered", False):
+            seen = data._replace(images=net.remember([scale(data.images[:])]))
+        step = trainer.Step(net, scale, section, seen)
 
-        def epoch(step: Any = step, section: Any = section) -> None:
-            trainer.one_epoch(step, scale, data, section, 0, 0, 0, 1)
+        def epoch(step: Any = step, section: Any = section, seen: trainer.Data = seen) -> None:
+            trainer.one_epoch(step, scale, seen, section, 0, 0, 0, 1)
             sync()
 
         epoch()
         rate = count / statistics.median(seconds(epoch) for _ in range(ROUNDS))
         print(f"training of {name}: {rate:,.0f} images/s, {50_000 / rate:,.0f} s for 50,000", flush=True)
+
+
+def bench_convolutions() -> None:
+    """Steps of the upper blocks of networks at 64 px, their convolutions by `convolutions` against PyTorch's own."""
+    import torch
+    from torch.nn import functional
+
+    from whence.estimators.network import backbones, convolutions
+    from whence.estimators.network.device import device
+
+    names: list[backbones.Name] = ["mobilenet_v2", "tf_efficientnet_lite0"]
+    for name in names:
+        times = []
+        for quicken in (convolutions.quicken, lambda _: None):
+            net: Any = backbones.blocks(name, backbones.trunk(name))
+            net.to(device(), memory_format=torch.channels_last)
+            quicken(net)
+            lower, upper = net[:-7].eval(), net[-7:].eval()
+            with torch.no_grad():
+                x = lower(torch.rand(128, 3, 64, 64, device=device()).to(memory_format=torch.channels_last))
+
+            def steps(x: Any = x, upper: Any = upper) -> None:
+                for _ in range(4):
+                    torch.autograd.backward(functional.relu(upper(x)).mean())
+                sync()
+
+            steps()
+            times.append(lambda steps=steps: seconds(steps))
+        compare(f"gradients of the upper seven blocks of {name}", times[0], times[1], 512, "images")
 
 
 def bench_embed(unpacked: Path) -> NDArray[np.float32]:
@@ -480,6 +513,7 @@ def main(data: Path | None) -> None:
         bench_training(folder / "unpacked", folder)
         bench_peak()
         bench_networks()
+        bench_convolutions()
         bench_tsne(bench_embed(folder / "unpacked"))
         bench_bootstrap()
         bench_streets()

@@ -19,7 +19,7 @@ def main(dataset: str, backbone: str, images: Path, weights: Path, target: Path)
     def make(blocks: range) -> Iterator[NDArray[Any]]:
         return embedded(array, tqdm(blocks, unit="block", disable=None if blocks.start == 0 else True))
 
-    processes.write_blocks(target, -(-len(array) // embedding.BLOCK), make)
+    processes.write_blocks(target, -(-len(array) // embedded.block), make)
 
 
 if __name__ == "__main__":

@@ -281,7 +281,7 @@ class TestEmbed:
         return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
 
     def test_batches_change_no_bit(self, net, monkeypatch):
-        monkeypatch.setattr(embedding, "BLOCK", 8)
+        monkeypatch.setattr(backbones, "CACHED", 8 * 32**2)
         x = self.images(19)
         whole = self.features(net, x)
         assert whole.shape == (19, 512)
@@ -291,7 +291,7 @@ class TestEmbed:
 
     def test_they_are_those_of_the_network_as_it_is(self, net, monkeypatch):
         """Folding the normalisation into the convolutions, and bf16, change little."""
-        monkeypatch.setattr(embedding, "BLOCK", 8)
+        monkeypatch.setattr(backbones, "CACHED", 8 * 32**2)
         x = self.images(8)
         found = self.features(net, x)
         with torch.inference_mode():
@@ -323,6 +323,18 @@ class TestEmbed:
     def test_the_settings_of_params_yaml_fit(self):
         root = Path(__file__).resolve().parent.parent / "params.yaml"
         assert settings.load("embed", embedding.Settings, root).pixels >= 32
+
+
+@pytest.mark.parametrize("name", [name for name in WIDTHS if name != "resnet50"])
+def test_folded_into_convolutions_normalisation_gives_what_it_gave(name):
+    net = backbones.trunk(name)
+    net.load_state_dict(backbones.drawn(name, 0))
+    before = {part: value.clone() for part, value in net.state_dict().items()}
+    short, x = backbones.folded(net), torch.randn(2, 3, 64, 64)
+    assert not [part for part in short.modules() if isinstance(part, nn.BatchNorm2d)]
+    with torch.inference_mode():
+        torch.testing.assert_close(short(x), net.eval()(x), rtol=1e-3, atol=1e-3)
+    assert all(torch.equal(part, before[name]) for name, part in net.state_dict().items()), "itself stays as it was"
 
 
 def test_a_trunk_has_no_classifier_left():

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stages import train
 from whence.base import settings
 from whence.base.errors import InputError
 from whence.classifiers import transfer
-from whence.estimators.network import backbones, depthwise, optimizers
+from whence.estimators.network import backbones, convolutions, optimizers
 from whence.estimators.network.estimator import Estimator
 from whence.table import rows, tables
 
@@ -120,6 +121,35 @@ class TestWhatLearns:
         assert {rates[id(p)] for p in net.top.parameters()} == {0.5}
         assert {rates[id(p)] for p in net.trunk.parameters() if p.requires_grad} == {0.125}
 
+    def test_depthwise_convolutions_stay_where_they_are_asked_to(self):
+        net = transfer.build((32, 32, 3), 1, section(backbone="mobilenet_v2", unfrozen=19, frozen_depthwise=True))
+        found = {part.requires_grad for name, part in net.named_parameters() if part.ndim == 4 and part.shape[1] == 1}
+        assert found == {False}
+        others = [part.requires_grad for name, part in net.named_parameters() if part.ndim == 4 and part.shape[1] > 1]
+        assert all(others)
+
+    def test_what_changes_an_image_to_fool_it_sees_through_what_never_learns(self, trunk, tmp_path):
+        """A gradient for the pixels, of the same network, just learnt and read from its files."""
+        model, found = fitted(trunk, frozen_epochs=2), []
+        model.save(tmp_path / "weights", tmp_path / "card")
+        for one in (model, Estimator.load(transfer, tmp_path / "weights", tmp_path / "card")):
+            x = torch.full((2, 3, 32, 32), 0.4, requires_grad=True)
+            one.of_pixels(0)(x).square().sum().backward()
+            found.append(x.grad)
+        assert found[0].count_nonzero() > 0
+        assert torch.equal(*found)
+
+    def test_how_many_images_are_looked_at_together_changes_nothing(self, trunk, monkeypatch):
+        net, x = begun(trunk), torch.randn(5, 3, 32, 32)
+        found = []
+        for together in (5, 2):
+            monkeypatch.setattr(backbones, "CACHED", together * 32**2)
+            with torch.inference_mode():
+                found.append([net.eval()(x), net.remember([x[:3], x[3:]])])
+            found[-1].append(net.train()(x))
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
+
     def test_a_hidden_layer_of_the_top(self, trunk):
         model = fitted(trunk, dense=7)
         assert model.hidden(images()[0]).shape == (16, 7)
@@ -133,6 +163,51 @@ class TestWhatLearns:
         assert again.scale == model.scale
         x = images(5, 9)[0]
         assert np.array_equal(again.predict_proba(x), model.predict_proba(x))
+
+
+class TestWhatIsRemembered:
+    """What the blocks that never learn say of an image, once for all epochs."""
+
+    CHANGES: ClassVar = {"remembered": True, "augment": SECTION["augment"] | {"flip": False, "shift": 0}}
+
+    def test_it_is_what_they_say(self, trunk):
+        net, x = begun(trunk, **self.CHANGES), torch.randn(3, 3, 32, 32)
+        said = net.remember([x[:2], x[2:]])
+        assert said.dtype == torch.float16
+        with torch.inference_mode():
+            lower = net.eval().trunk[: net.kept]
+            torch.testing.assert_close(said.float(), lower(x), rtol=1e-3, atol=1e-3)
+            torch.testing.assert_close(net(said.float()), net(x), rtol=1e-2, atol=1e-2)
+
+    def test_they_are_asked_once_whatever_the_seeds_and_epochs(self, trunk, monkeypatch):
+        asked, remember = [], transfer.Transfer.remember
+        monkeypatch.setattr(transfer.Transfer, "remember", lambda net, x: asked.append(0) or remember(net, x))
+        fitted(trunk, seeds=[0, 1], **self.CHANGES)
+        assert len(asked) == 2, "of train, and of valid"
+        fitted(None, seeds=[0, 1], **self.CHANGES)
+        assert len(asked) == 6, "each network drawn at random has others"
+        fitted(trunk, **self.CHANGES | {"remembered": False})
+        assert len(asked) == 6
+
+    def test_it_learns_as_if_it_looked_anew_each_time(self, trunk):
+        one, two = (fitted(trunk, **self.CHANGES | {"remembered": how}) for how in (True, False))
+        for name, wanted in two.history_.items():
+            assert one.history_[name] == pytest.approx(wanted, rel=1e-2), name
+        assert np.abs(one.predict_proba(images(5, 9)[0]) - two.predict_proba(images(5, 9)[0])).max() < 0.01
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"augment": SECTION["augment"]}, "remembered: images are looked at once; make flip false or 0"),
+            ({"adversary": {"epsilon": 1.0, "steps": 1, "step_size": 1.0}}, "once; make adversary false or 0 as well"),
+            ({"window": 16}, "remembered: what is said of the images is kept in memory; make window null as well"),
+            ({"augment": CHANGES["augment"] | {"shift": 2}}, "augment.shift: got 2, but 2×2 places are remembered"),
+            ({"unfrozen": 5}, "remembered: no block of the trunk stays as it is; make it false, or unfrozen smaller"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, trunk, changes, expected):
+        with pytest.raises(InputError, match=expected):
+            fitted(trunk, **self.CHANGES | changes)
 
 
 class TestRefusals:
@@ -217,14 +292,15 @@ class TestTheStage:
         with pytest.raises(InputError, match=r"^params.yaml: lenet got weights to begin with; list it under runs$"):
             made(classifier="lenet")
 
-    def test_a_stopped_one_goes_on_and_ends_the_same(self, trunk):
+    @pytest.mark.parametrize("remembered", [{}, TestWhatIsRemembered.CHANGES])
+    def test_a_stopped_one_goes_on_and_ends_the_same(self, trunk, remembered):
         """Over the change from the top alone to the upper blocks, bit by bit."""
 
         def stop(history):
             if len(history["epoch"]) == 1:
                 raise KeyboardInterrupt
 
-        changes = {"epochs": 3, "frozen_epochs": 2}
+        changes = {"epochs": 3, "frozen_epochs": 2} | remembered
         unbroken = fitted(trunk, **changes)
         for checkpoint in unbroken.checkpoints:
             checkpoint.unlink()
@@ -241,7 +317,7 @@ class TestTheStage:
         assert one.checkpoints != two.checkpoints
 
 
-# Depthwise convolutions over few pixels
+# Convolutions over few pixels
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -258,8 +334,8 @@ def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradie
         answer = layer(given)
         answer.backward(towards)
         found.append([answer.detach(), given.grad, layer.weight.grad])
-        depthwise.quicken(nn.Sequential(layer))
-    assert type(layer) is depthwise.Depthwise
+        convolutions.quicken(nn.Sequential(layer))
+    assert type(layer) is convolutions.Depthwise
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b)
     assert found[0][2].count_nonzero() > 0
@@ -267,22 +343,42 @@ def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradie
 
 def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
     layer = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
-    depthwise.quicken(nn.Sequential(layer))
+    convolutions.quicken(nn.Sequential(layer))
     layer(torch.ones(2, 4, 2, 2)).sum().backward()
     assert layer.weight.grad.flatten().tolist() == [2.0, 4, 2, 4, 8, 4, 2, 4, 2] * 4, "pixels that each tap meets"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("sides", [(1, 1), (2, 4), (7, 7), (9, 8)])
+def test_a_convolution_of_one_pixel_gives_what_pytorch_gives_gradients_too(sides, dtype):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 7, 1, bias=False).to(dtype)
+    x, towards = torch.randn(3, 6, *sides, dtype=dtype), torch.randn(3, 7, *sides, dtype=dtype)
+    found = []
+    for _ in range(2):
+        given = x.clone().requires_grad_()
+        layer.weight.grad = None
+        answer = layer(given)
+        answer.backward(towards)
+        found.append([answer.detach(), given.grad, layer.weight.grad])
+        convolutions.quicken(nn.Sequential(layer))
+    assert type(layer) is convolutions.Pointwise
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+    assert found[0][2].count_nonzero() > 0
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "tf_efficientnet_lite0"])
 def test_a_trunk_learns_the_same_with_them(name, monkeypatch):
     x, found = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)), []
-    for quicken in (depthwise.quicken, lambda net: None):
-        monkeypatch.setattr(depthwise, "quicken", quicken)
+    for quicken in (convolutions.quicken, lambda net: None):
+        monkeypatch.setattr(convolutions, "quicken", quicken)
         torch.manual_seed(0)
         net = transfer.build((32, 32, 3), 2, section(backbone=name, unfrozen=7)).double()
         net(x.double()).square().sum().backward()
         found.append({part: p.grad for part, p in net.named_parameters() if p.grad is not None})
         kinds = [type(part) for part in net.modules() if isinstance(part, nn.Conv2d)]
-        assert (depthwise.Depthwise in kinds) == (quicken.__name__ == "quicken")
+        assert (convolutions.Depthwise in kinds) == (quicken.__name__ == "quicken")
     assert found[0].keys() == found[1].keys()
     for part, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][part])
@@ -299,6 +395,10 @@ def test_other_convolutions_stay():
         nn.Conv2d(4, 4, 7, padding=3, groups=4, bias=False),
         nn.Conv2d(4, 4, (3, 5), padding=(1, 2), groups=4, bias=False),
         nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, padding_mode="reflect"),
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(4, 4, 1, bias=False, stride=2),
+        nn.Conv2d(4, 4, 1, bias=False, padding=1),
+        nn.Conv2d(4, 4, 1, bias=False, groups=2),
     ]
-    depthwise.quicken(nn.Sequential(*others))
+    convolutions.quicken(nn.Sequential(*others))
     assert {type(part) for part in others} == {nn.Conv2d}

@@ -15,10 +15,6 @@ from whence.estimators.network import backbones
 from whence.estimators.network.data import Scale
 from whence.estimators.network.device import bf16, device
 
-BLOCK = 64
-"""Images that are shown together: few enough that what the layers hand on stays in the processor's cache, which makes
-MobileNetV2 twice as fast as 512 do; and always as many, for kernels round differently by the batch."""
-
 
 class Settings(settings.Section):
     """Section embed."""
@@ -28,15 +24,17 @@ class Settings(settings.Section):
 
 
 class Embedding:
-    """A trunk that answers: `embedding(images)` yields the activations (≤ BLOCK, D) of images (n, H, W, 3) uint8."""
+    """A trunk that answers: `embedding(images)` yields the activations (≤ block, D) of images (n, H, W, 3) uint8.
+
+    Images are shown by the `block`, always as many: kernels round differently by the batch.
+    """
 
     def __init__(self, net: torch.nn.Module, scale: Scale, pixels: int) -> None:
         """Make a trunk ready: normalisations become part of convolutions, all in bf16 where the hardware can."""
-        from torch.fx.experimental.optimization import fuse
-
         self.scale, self.pixels, self.device = scale, pixels, device()
+        self.block = backbones.few(pixels, self.device)
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
-        self.net = fuse(net.eval()).to(self.device, self.kind).to(memory_format=torch.channels_last)
+        self.net = backbones.folded(net).to(self.device, self.kind).to(memory_format=torch.channels_last)
 
     @classmethod
     def load(cls, backbone: str, weights: Path, dataset: str) -> Self:
@@ -56,9 +54,9 @@ class Embedding:
         self, images: NDArray[Any] | Stored, blocks: Iterable[int] | None = None
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the activations of blocks of images, by their numbers; of all, in the images' order, where not told."""
-        full = np.zeros((BLOCK, *images.shape[1:]), np.uint8)
-        for number in range(-(-len(images) // BLOCK)) if blocks is None else blocks:
-            block = images[number * BLOCK : (number + 1) * BLOCK]
+        full = np.zeros((self.block, *images.shape[1:]), np.uint8)
+        for number in range(-(-len(images) // self.block)) if blocks is None else blocks:
+            block = images[number * self.block : (number + 1) * self.block]
             full[: len(block)] = block
             with torch.inference_mode():
                 z = self._answer(self.scale(torch.from_numpy(full).to(self.device)))

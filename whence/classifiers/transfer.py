@@ -7,6 +7,7 @@ all blocks unfrozen it is full fine-tuning. With ten outputs, no `dense`: 2,270,
 11,191,242 for resnet18; with 128 of them 14,781,642 for vgg16.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -14,8 +15,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from whence.estimators.network import backbones, depthwise, recipe
+from whence.estimators.network import backbones, convolutions, recipe
 from whence.estimators.network.data import Scale
+
+COLOURS = 3
+"""Channels of an image, by which it is told from what is remembered of one."""
+OF_MAPS = ("shift", "cutout")
+"""How what is remembered of an image can be augmented as an image can."""
 
 
 class Settings(recipe.Settings):
@@ -39,6 +45,13 @@ class Settings(recipe.Settings):
     """Their learning rate, as a share of the top's."""
     frozen_norm: bool
     """Whether normalisation keeps the statistics and factors that ImageNet gave it."""
+    frozen_depthwise: bool
+    """Whether depthwise convolutions keep their weights, which are few, and take a quarter of the time to learn."""
+    remembered: bool
+    """Whether the blocks that never learn look at every image once, before the first epoch, and not in each of them.
+
+    What they say is kept in memory as float16. Of augment there are shift and cutout, of its places instead of pixels.
+    """
 
     @model_validator(mode="after")
     def _keeps_what_was_learnt(self) -> Self:
@@ -46,9 +59,19 @@ class Settings(recipe.Settings):
             raise ValueError("optimizer: muon gives weights a length of its own, and what they had learnt is lost")
         return self
 
+    @model_validator(mode="after")
+    def _remembers_what_stays(self) -> Self:
+        changed = [name for name, much in self.augment.model_dump().items() if much and name not in OF_MAPS]
+        changed += ["adversary"] if self.attacker() else []
+        if self.remembered and changed:
+            raise ValueError(f"remembered: images are looked at once; make {', '.join(changed)} false or 0 as well")
+        if self.remembered and self.window is not None:
+            raise ValueError("remembered: what is said of the images is kept in memory; make window null as well")
+        return self
+
 
 class Transfer(nn.Module):
-    """(B, 3, H, W), scaled as the published weights expect it → (B, outputs)."""
+    """(B, 3, H, W), scaled as the published weights expect it, or what `remember` gives of it → (B, outputs)."""
 
     def __init__(self, settings: Settings, outputs: int) -> None:
         super().__init__()
@@ -58,10 +81,13 @@ class Transfer(nn.Module):
             found = f"{settings.backbone} has {len(self.trunk)} blocks"
             raise ValueError(f"unfrozen: got {settings.unfrozen}, but {found}")
         self.kept = len(self.trunk) - settings.unfrozen
+        if settings.remembered and not self.kept:
+            raise ValueError("remembered: no block of the trunk stays as it is; make it false, or unfrozen smaller")
         self.trunk[: self.kept].requires_grad_(False)
-        depthwise.quicken(self.trunk)
+        convolutions.quicken(self.trunk)
         for part in self.trunk.modules():
-            if settings.frozen_norm and isinstance(part, nn.BatchNorm2d):
+            depthwise = isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1
+            if (settings.frozen_depthwise and depthwise) or self._stays(part):
                 part.requires_grad_(False)
         width = backbones.WIDTH[settings.backbone]
         middle = [nn.Linear(width, settings.dense), nn.ReLU()] if settings.dense else []
@@ -86,22 +112,52 @@ class Transfer(nn.Module):
         if self._warming():
             self.trunk.eval()
         for part in self.trunk.modules():
-            if self.settings.frozen_norm and isinstance(part, nn.BatchNorm2d):
+            if self._stays(part):
                 part.eval()
         return self
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, outputs)."""
-        x = backbones.resized(x, self.settings.pixels)
+        if x.shape[1] != COLOURS:
+            return self._upper(x)
+        parts = torch.split(x, backbones.few(self.settings.pixels, x.device))
+        if not torch.is_grad_enabled():
+            return torch.cat([self._upper(self._lower(part)) for part in parts])
+        return self._upper(torch.cat([self._lower(part) for part in parts]))
+
+    def remember(self, blocks: Iterable[Tensor]) -> Tensor:
+        """Return what the blocks that never learn say of images, (N, C, h, w) float16.
+
+        The images come scaled, (B, 3, H, W), by the block.
+        """
+        lower = backbones.folded(self.trunk[: self.kept])
+        pixels = self.settings.pixels
         with torch.no_grad():
-            x = self.trunk[: self.kept](x)
+            said = [
+                lower(backbones.resized(part, pixels)).half()
+                for x in blocks
+                for part in torch.split(x, backbones.few(pixels, x.device))
+            ]
+        return torch.cat(said)
+
+    def _lower(self, x: Tensor) -> Tensor:
+        said: Tensor = self.trunk[: self.kept](backbones.resized(x, self.settings.pixels))
+        if self.settings.remembered and self.settings.augment.shift >= min(said.shape[2:]):
+            places = "×".join(map(str, said.shape[2:]))
+            raise ValueError(f"augment.shift: got {self.settings.augment.shift}, but {places} places are remembered")
+        return said
+
+    def _upper(self, x: Tensor) -> Tensor:
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._warming()):
             x = self.trunk[self.kept :](x).mean((2, 3))
         logits: Tensor = self.top(x)
         return logits
 
+    def _stays(self, part: nn.Module) -> bool:
+        return self.settings.frozen_norm and isinstance(part, nn.BatchNorm2d)
+
     def _warming(self) -> bool:
-        return self.epoch < self.settings.frozen_epochs
+        return self.training and self.epoch < self.settings.frozen_epochs
 
 
 def begin(weights: Path, settings: Settings, tested: list[str]) -> nn.Module:

@@ -62,7 +62,7 @@ class Data(NamedTuple):
     """A split, on the device."""
 
     images: Tensor | Read
-    """(N, H, W, 3) uint8, or features (N, D) float32."""
+    """(N, H, W, 3) uint8, features (N, D) float32, or what a network remembers of images, (N, C, H, W) float16."""
     y: Tensor | Masks
     """(N,) int64, the number of the class."""
 
@@ -78,15 +78,17 @@ class Data(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """How pixels, 0 to 255, become the input of a network, per channel; features stay as they are."""
+    """How pixels, 0 to 255, become the input of a network, per channel; numbers of another kind stay as they are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return (B, 3, H, W) float32, channels_last, of images (B, H, W, 3) uint8; features as they are."""
+        """Return float32, channels_last: of images (B, H, W, 3) uint8 (B, 3, H, W), all else by the same numbers."""
         if images.ndim == 2:
             return images
+        if images.dtype != torch.uint8:
+            return images.to(torch.float32, memory_format=torch.channels_last)
         # Whole rows of pixels with rows of means: ten times as fast as pixel by pixel.
         mean, std = (constant(part, images.device).repeat(images.shape[2]) for part in self)
         scaled = images.flatten(2).to(torch.float32, copy=True).sub_(mean).div_(std)

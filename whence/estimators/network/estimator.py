@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from tqdm import tqdm
 
 from whence import models
 from whence.arrays import Stored
@@ -85,15 +86,19 @@ class Estimator(models.Model):
         self.writes = rank == 0
         self.checkpoints = [_folder() / f"{key}-{world}-{seed}" for seed in self.settings.seeds]
         self.members, past = [], progress.nothing()
+        seen: list[data.Data] = []
         for seed, checkpoint in zip(self.settings.seeds, self.checkpoints, strict=True):
             net, report = self._build(self.device, seed), _after(past, self.log)
             if self.start is not None:
                 net.begin(self.start)
             if hasattr(net, "prepare"):
                 net.prepare(self.scale(train.images[:: math.ceil(len(y) / SHOWN)]))
+            if not seen or self.start is None:  # else what never learns is the same for every seed
+                seen = [self._seen(net, split) for split in (train, valid)]
+            learnt, held_out = seen
             how = (self.settings, seed, checkpoint, report, rank, world, self.section)
             with processes.together():
-                history = trainer.train(net, self.scale, train, valid, *how)
+                history = trainer.train(net, self.scale, learnt, held_out, *how)
             past = progress.joined(past, history)
             self.members.append(net)
         self.history_, self.best_epoch = past, progress.best_epochs(past, self.settings)
@@ -105,6 +110,14 @@ class Estimator(models.Model):
 
     def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
         return data.load(x, y, self.classes_, self.device)
+
+    def _seen(self, net: Any, split: data.Data) -> data.Data:
+        """Return what the network learns from: the split, or what its part that never learns says of the images."""
+        if not getattr(self.settings, "remembered", False):
+            return split
+        starts = range(0, len(split.y), trainer.BLOCK)
+        watched = tqdm(starts, unit="block", leave=False, disable=None if self.writes else True)
+        return data.Data(net.remember(self.scale(split.images[k : k + trainer.BLOCK]) for k in watched), split.y)
 
     def _code(self) -> list[Path]:
         """Return the files, beside those of this folder, that a training depends on."""

@@ -1,8 +1,9 @@
-"""Depthwise convolutions over the few pixels that a deep network leaves of a small image, trained fast on a CPU.
+"""Convolutions over the few pixels that a deep network leaves of a small image, trained fast on a CPU.
 
-Where an image is smaller than the kernel, or about its size, PyTorch's CPU library (oneDNN) falls back to a plain loop
-for the gradient of the weights, which then takes half of a training. For kernels of three pixels over images of three
-or more it has a fast one, and the others can be put together of that: a kernel of five is covered by four of three.
+Depthwise ones: where an image is smaller than the kernel, or about its size, PyTorch's CPU library (oneDNN) falls back
+to a plain loop for the gradient of the weights, which then takes half of a training. For kernels of three pixels over
+images of three or more it has a fast one, and the others can be put together of that: a kernel of five is covered by
+four of three. Those of one pixel are products of matrices, for which there is a faster library (MKL).
 """
 
 from typing import Any
@@ -13,6 +14,8 @@ from torch.nn import functional
 
 FEW = 4
 """Longest side, in pixels, of images to which that happens."""
+SMALL = 7
+"""Longest side, in pixels, of images over which convolutions of one pixel are quicker as products of matrices."""
 
 
 class _Few(torch.autograd.Function):
@@ -63,17 +66,32 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, C, H, W) of images (B, C, H, W)."""
-        learns = torch.is_grad_enabled() and self.weight.requires_grad
+        learns = torch.is_grad_enabled() and self.weight.requires_grad and self.bias is None
         if learns and max(images.shape[2:]) <= FEW and images.device.type == "cpu":
             return _Few.apply(images, self.weight)  # type: ignore[no-any-return]
         return super().forward(images)
 
 
+class Pointwise(nn.Conv2d):
+    """A convolution of one pixel; parameters and results are nn.Conv2d's."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, K, H, W) of images (B, C, H, W)."""
+        learns = torch.is_grad_enabled() and self.weight.requires_grad
+        if learns and max(images.shape[2:]) <= SMALL and images.device.type == "cpu":
+            pixels = images.permute(0, 2, 3, 1)
+            return functional.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return super().forward(images)
+
+
 def quicken(net: nn.Module) -> None:
-    """Let every convolution in a network that such a one can be be a `Depthwise`."""
+    """Let every convolution in a network that such a one can be be a `Depthwise` or a `Pointwise`."""
     for part in net.modules():
-        if type(part) is nn.Conv2d and part.groups == part.in_channels == part.out_channels and part.bias is None:
-            side = part.kernel_size[0]
-            plain = part.stride == part.dilation == (1, 1) and part.padding_mode == "zeros"
-            if plain and side in (3, 5) and part.kernel_size == (side, side) and part.padding == (side // 2,) * 2:
-                part.__class__ = Depthwise
+        if type(part) is nn.Conv2d and part.bias is None and part.stride == part.dilation == (1, 1):
+            side, alone = part.kernel_size[0], part.groups == part.in_channels == part.out_channels
+            plain = part.kernel_size == (side, side) and part.padding == (side // 2,) * 2
+            if plain and part.padding_mode == "zeros":
+                if side in (3, 5) and alone:
+                    part.__class__ = Depthwise
+                elif side == 1 and part.groups == 1:
+                    part.__class__ = Pointwise
