@@ -150,6 +150,19 @@ class TestWhatLearns:
         for one, other in zip(*found, strict=True):
             torch.testing.assert_close(one, other)
 
+    @pytest.mark.parametrize("alike", [True, False])
+    def test_in_use_several_answer_as_each_does_and_what_is_the_same_in_them_is_asked_once(self, trunk, alike):
+        other = backbones.trunk("resnet18")
+        other.load_state_dict(backbones.drawn("resnet18", 6))
+        nets, asked = [begun(trunk).eval(), begun(trunk if alike else other).eval()], []
+        for net in nets:
+            net.trunk[0].register_forward_hook(lambda *_: asked.append(0))
+        x = torch.randn(3, 3, 32, 32)
+        with torch.inference_mode():
+            found = transfer.in_use(nets)(x)
+            assert len(asked) == (1 if alike else 2)
+            torch.testing.assert_close(found, torch.cat([net(x) for net in nets]), rtol=1e-4, atol=1e-4)
+
     def test_a_hidden_layer_of_the_top(self, trunk):
         model = fitted(trunk, dense=7)
         assert model.hidden(images()[0]).shape == (16, 7)
@@ -320,13 +333,8 @@ class TestTheStage:
 # Convolutions over few pixels
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("side", [3, 5])
-@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (2, 4), (4, 1), (5, 5)])
-def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradients_too(sides, side, dtype):
-    torch.manual_seed(0)
-    layer = nn.Conv2d(6, 6, side, padding=side // 2, groups=6, bias=False).to(dtype)
-    x, towards = (torch.randn(3, 6, *sides, dtype=dtype) for _ in range(2))
+def before_and_after(layer, x, towards):
+    """Return the layer's answer and its gradients as PyTorch gives them, and as they are when it is quickened."""
     found = []
     for _ in range(2):
         given = x.clone().requires_grad_()
@@ -335,17 +343,20 @@ def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradie
         answer.backward(towards)
         found.append([answer.detach(), given.grad, layer.weight.grad])
         convolutions.quicken(nn.Sequential(layer))
+    assert found[0][2].count_nonzero() > 0
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (3, 3), (4, 4), (1, 3), (2, 4), (4, 1), (5, 5)])
+def test_over_few_pixels_a_depthwise_convolution_gives_what_pytorch_gives_gradients_too(sides, side, dtype):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, side, padding=side // 2, groups=6, bias=False).to(dtype)
+    found = before_and_after(layer, *torch.randn(2, 3, 6, *sides, dtype=dtype))
     assert type(layer) is convolutions.Depthwise
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b)
-    assert found[0][2].count_nonzero() > 0
-
-
-def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
-    layer = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
-    convolutions.quicken(nn.Sequential(layer))
-    layer(torch.ones(2, 4, 2, 2)).sum().backward()
-    assert layer.weight.grad.flatten().tolist() == [2.0, 4, 2, 4, 8, 4, 2, 4, 2] * 4, "pixels that each tap meets"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -353,19 +364,17 @@ def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
 def test_a_convolution_of_one_pixel_gives_what_pytorch_gives_gradients_too(sides, dtype):
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 7, 1, bias=False).to(dtype)
-    x, towards = torch.randn(3, 6, *sides, dtype=dtype), torch.randn(3, 7, *sides, dtype=dtype)
-    found = []
-    for _ in range(2):
-        given = x.clone().requires_grad_()
-        layer.weight.grad = None
-        answer = layer(given)
-        answer.backward(towards)
-        found.append([answer.detach(), given.grad, layer.weight.grad])
-        convolutions.quicken(nn.Sequential(layer))
+    found = before_and_after(layer, torch.randn(3, 6, *sides, dtype=dtype), torch.randn(3, 7, *sides, dtype=dtype))
     assert type(layer) is convolutions.Pointwise
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b)
-    assert found[0][2].count_nonzero() > 0
+
+
+def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
+    layer = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+    convolutions.quicken(nn.Sequential(layer))
+    layer(torch.ones(2, 4, 2, 2)).sum().backward()
+    assert layer.weight.grad.flatten().tolist() == [2.0, 4, 2, 4, 8, 4, 2, 4, 2] * 4, "pixels that each tap meets"
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "tf_efficientnet_lite0"])

@@ -177,10 +177,13 @@ class Estimator(models.Model):
     @torch.inference_mode()
     def member_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return (members, n, K), float32 arithmetic whatever the training used; a batch changes no row."""
-        parts = [np.zeros((len(self.members), 0, len(self.classes_)))]
+        nets = [net.eval() for net in self.members]
+        ask = getattr(self.entry, "in_use", _in_use)(nets)
+        parts = [np.zeros((len(nets), 0, len(self.classes_)))]
         for count, input_ in self._blocks(x):
-            z = [trainer.logits(net.eval(), input_, self.settings.views_at_test) for net in self.members]
-            parts.append(torch.stack(z).cpu().double().softmax(2).numpy()[:, :count])
+            z = trainer.logits(ask, input_, self.settings.views_at_test)
+            members = z.cpu().double().view(len(nets), -1, len(self.classes_))
+            parts.append(members.softmax(2).numpy()[:, :count])
         return np.concatenate(parts, axis=1)
 
     def of_pixels(self, member: int, views: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -278,6 +281,11 @@ class Estimator(models.Model):
         net = self._build(self.device)
         net.load_state_dict(state)
         return net.eval()  # type: ignore[no-any-return]
+
+
+def _in_use(nets: list[nn.Module]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what answers for all of the networks, one after the other: (B, …) → (M·B, outputs)."""
+    return lambda x: torch.cat([net(x) for net in nets])
 
 
 def _folder() -> Path:

@@ -4,6 +4,8 @@ To launch the kernels of a small network costs more time than to run them. A rec
 step's at once: forward, backward and optimizers.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -125,7 +127,7 @@ def told_right(z: Tensor, y: Tensor) -> Tensor:
     return of_rows((z.argmax(1) == y).sum(), y)
 
 
-def logits(net: nn.Module, x: Tensor, views: int = 1) -> Tensor:
+def logits(net: Callable[[Tensor], Tensor], x: Tensor, views: int = 1) -> Tensor:
     """Return (B, K) float32, or (B, K, H, W); a network of two classes has one output, the log odds of the second.
 
     Averaged are the answers for an image alone, with its mirror image (2 views), or with both shifted by a pixel up and
