@@ -46,7 +46,7 @@ class Settings(recipe.Settings):
     frozen_norm: bool
     """Whether normalisation keeps the statistics and factors that ImageNet gave it."""
     frozen_depthwise: bool
-    """Whether depthwise convolutions keep their weights, which are few, and take a quarter of the time to learn."""
+    """Whether depthwise convolutions keep their weights, which are few, and slow to learn."""
     remembered: bool
     """Whether the blocks that never learn look at every image once, before the first epoch, and not in each of them.
 

@@ -87,11 +87,15 @@ class Pointwise(nn.Conv2d):
 def quicken(net: nn.Module) -> None:
     """Let every convolution in a network that such a one can be be a `Depthwise` or a `Pointwise`."""
     for part in net.modules():
-        if type(part) is nn.Conv2d and part.bias is None and part.stride == part.dilation == (1, 1):
-            side, alone = part.kernel_size[0], part.groups == part.in_channels == part.out_channels
-            plain = part.kernel_size == (side, side) and part.padding == (side // 2,) * 2
-            if plain and part.padding_mode == "zeros":
-                if side in (3, 5) and alone:
-                    part.__class__ = Depthwise
-                elif side == 1 and part.groups == 1:
-                    part.__class__ = Pointwise
+        if type(part) is nn.Conv2d and _plain(part):
+            if part.kernel_size[0] == 1 and part.groups == 1:
+                part.__class__ = Pointwise
+            elif part.kernel_size[0] in (3, 5) and part.groups == part.in_channels == part.out_channels:
+                part.__class__ = Depthwise
+
+
+def _plain(part: nn.Conv2d) -> bool:
+    """Return whether a convolution is square, keeps the size of an image, with zeros around it, and has no bias."""
+    side = part.kernel_size[0]
+    kept = part.kernel_size == (side, side) and part.padding == (side // 2,) * 2 and part.padding_mode == "zeros"
+    return kept and part.stride == part.dilation == (1, 1) and part.bias is None
