@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import archive, arrays, metrics, neighbours
-from whence.base import settings
+from whence import archive, metrics, neighbours
+from whence.base import arrays, settings
 from whence.datasets import cifake
 
 ROUNDS = 3
@@ -413,7 +413,7 @@ def bench_stored(folder: Path, gigabytes: float) -> None:
     compare(title, ours, theirs, STORED, "images")
     arrays.write_blocks(many, drawn(count))
     (folder / "params.yaml").write_text("extract:\n  colour: {}\n")
-    train = "from pathlib import Path; from scripts import bench; from whence import arrays; import sys; "
+    train = "from pathlib import Path; from scripts import bench; from whence.base import arrays; import sys; "
     train += "bench._fit(arrays.Stored(Path(sys.argv[1])), 8192)"
     for what, command in (
         ("training of minimal_cnn", [sys.executable, "-c", train, str(many)]),

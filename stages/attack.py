@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tqdm import tqdm
 
-from whence import arrays, attacks, metrics
-from whence.base import settings
+from whence import attacks, metrics
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from whence import archive, arrays, audit, metrics, pictures, runs, similar
-from whence.base import settings
+from whence import archive, audit, metrics, pictures, runs, similar
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables

@@ -12,8 +12,8 @@ from whence.base import settings
 from whence.base.stage import run
 from whence.table import tables
 
-CHANGES = ("transform", "labels", "domain", "without", "train")
-"""What a section of `derived` may change; null where it does not."""
+UNCHANGED = ("dataset", "seed")
+"""What a section of `derived` says beside what it changes."""
 CHANCE = {"roc_auc": 0.5, "accuracy": 0.1}
 SAID = {"roc_auc": "ROC AUC", "accuracy": "accuracy"}
 
@@ -26,8 +26,8 @@ def main(figures: Path, table: Path, picture: Path) -> None:
     """
     records = []
     for key, control in (runs.controls() | runs.object_controls()).items():
-        section = settings.value(f"derived.{control.dataset}")
-        changed = "; ".join(f"{name} {section[name]}" for name in CHANGES if section[name] is not None)
+        section = settings.value(f"derived.{control.dataset}").items()
+        changed = "; ".join(f"{name} {value}" for name, value in section if name not in UNCHANGED and value is not None)
         task, metric = ("objects", "accuracy")
         if isinstance(control, runs.Control):
             task, metric = control.task, "roc_auc"

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 from tqdm import tqdm
 
-from whence import arrays, corruptions, metrics, models
-from whence.base import settings
+from whence import corruptions, metrics, models
+from whence.base import arrays, settings
 from whence.base.stage import run
 from whence.table import rows, tables, tasks
 

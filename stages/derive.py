@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import arrays, derive, transforms
-from whence.base import settings
+from whence import derive, transforms
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables

@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from whence import arrays, embedding
+from whence import embedding
+from whence.base import arrays
 from whence.base.stage import run
 from whence.estimators.network import processes
 

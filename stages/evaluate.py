@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, calibration, curves, metrics, models
-from whence.base import settings
+from whence import calibration, curves, metrics, models
+from whence.base import arrays, settings
 from whence.base.stage import run
 from whence.table import rows, tables
 from whence.table.tasks import Task
@@ -93,9 +93,16 @@ def main(
 
 
 def _write_metrics(scored: Scored, by: list[float], section: Settings, headline: Path, full: Path) -> None:
+    """Write metrics of valid, official and clean test rows, means over the members; `together` is what they say as one.
+
+    The members as one, the mean of their scores, are what answers about other images.
+    """
     test = scored.split == "test"
     masks = {"valid": ~test, "official": test, "clean": scored.clean}
     everything = {name: metrics.summarise(*scored.where(mask), section.metrics) for name, mask in masks.items()}
+    if len(scored.score) > 1:
+        truth, score = scored.where(test)
+        everything["together"] = metrics.summarise(truth, score.mean(axis=0), section.metrics)
     official = everything["official"]
     short = {name: official[name] for name in HEADLINE if name in official}
     short["clean_roc_auc"] = everything["clean"]["roc_auc"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from whence import arrays, calibration, jpeg, metrics, models, multiclass
-from whence.base import settings
+from whence import calibration, jpeg, metrics, models, multiclass
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables
@@ -142,7 +142,10 @@ def _codes(category: tables.Strings, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _summaries(answers: list[Answers], names: list[str], section: metrics.Settings) -> dict[str, Any]:
-    """Return the metrics by domain and kind of rows: valid, official and clean test rows, those that there are."""
+    """Return the metrics by domain and kind of rows: valid, official and clean test rows, those that there are.
+
+    These are means over the members; `together` is what several say as one, by the mean of their probabilities.
+    """
     summaries: dict[str, Any] = {}
     for part in answers:
         actual, test = _codes(part.actual, names), part.split == "test"
@@ -154,6 +157,10 @@ def _summaries(answers: list[Answers], names: list[str], section: metrics.Settin
                 for which, mask in masks.items()
                 if mask.any()
             }
+            if len(part.proba) > 1:
+                as_one = part.proba[:, masks["official"]].mean(axis=0, keepdims=True)
+                found = multiclass.summarise(actual[masks["official"]], as_one, names, section)
+                summaries[domain]["together"] = found
     return summaries
 
 

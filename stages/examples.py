@@ -9,8 +9,8 @@ import typer
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from whence import arrays, metrics, models, runs, saliency
-from whence.base import settings
+from whence import metrics, models, runs, saliency
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.features import spectrum

@@ -9,8 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from whence import arrays
-from whence.base import settings
+from whence.base import arrays, settings
 from whence.base.stage import run
 from whence.estimators.network import processes
 

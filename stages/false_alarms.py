@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import arrays, jpeg, metrics, models
-from whence.base import settings
+from whence import jpeg, metrics, models
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks

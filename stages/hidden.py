@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from whence import arrays
+from whence.base import arrays
 from whence.base.stage import run
 from whence.estimators.network import processes
 from whence.estimators.network.estimator import Estimator

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence import arrays, metrics
 from whence import distances as far
-from whence.base import settings
+from whence import metrics
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks

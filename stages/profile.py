@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from whence import arrays, novelty
-from whence.base import settings
+from whence import novelty
+from whence.base import arrays, settings
 from whence.base.stage import run
 from whence.table import rows
 

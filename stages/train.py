@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from whence import arrays
-from whence.base import settings
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.table import rows, tables, tasks

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whence import arrays
-from whence.arrays import read, write_blocks
+from whence.base import arrays
+from whence.base.arrays import read, write_blocks
 from whence.base.errors import InputError
 
 

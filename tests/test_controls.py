@@ -15,15 +15,7 @@ from whence import derive
 from whence.base.errors import InputError
 from whence.table import rows, tables
 
-PLAIN = {
-    "dataset": "cifake",
-    "transform": None,
-    "labels": None,
-    "domain": None,
-    "without": None,
-    "train": None,
-    "seed": 0,
-}
+PLAIN = {"dataset": "cifake"}
 
 
 @pytest.fixture
@@ -83,6 +75,16 @@ def test_fewer_rows_of_train_are_even_and_part_of_more(labels, most):
     whole, some = (cells[mask].value_counts() for mask in (labels.split == "train", chosen))
     level = some.max()
     assert all(some.get(cell, 0) >= min(count, level - 1) for cell, count in whole.items())
+
+
+@pytest.mark.parametrize("most", [1, 12, 40, 90])
+def test_rows_of_valid_that_are_not_needed_are_learnt_from(labels, most):
+    new = relabelled(labels, valid=most).split
+    assert (new == "valid").sum() == min(most, 40)
+    assert set(new[labels.split == "valid"]) <= {"valid", "train"}
+    assert np.array_equal(new[labels.split != "valid"], labels.split[labels.split != "valid"])
+    both = relabelled(labels, valid=most, train=30).split  # of train alone
+    assert (both == "train").sum() == 30 + max(0, 40 - most)
 
 
 @pytest.mark.parametrize(

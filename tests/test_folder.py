@@ -10,8 +10,8 @@ from PIL import Image
 
 from scripts import own
 from stages import gather, label_folder
-from whence import arrays, audit, runs
-from whence.base import settings
+from whence import audit, runs
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.datasets import folder
 from whence.table import rows

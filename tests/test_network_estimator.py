@@ -16,7 +16,7 @@ from safetensors.numpy import load as decode
 from safetensors.numpy import save as encode
 from torch import nn
 
-from whence.arrays import Stored, write_blocks
+from whence.base.arrays import Stored, write_blocks
 from whence.base.errors import InputError
 from whence.base.settings import check
 from whence.estimators.network import data, estimator, progress, recipe, step, trainer

@@ -157,7 +157,7 @@ def test_every_domain_has_its_metrics(members, capsys):
     assert list(got.full) == [*DOMAINS, "epochs"]
     assert got.full["epochs"] == 4.0
     for domain in DOMAINS:
-        assert list(got.full[domain]) == ["valid", "official", "clean"]
+        assert list(got.full[domain]) == ["valid", "official", "clean", "together"]
         assert got.full[domain]["official"]["n"] == 10 * COUNT
         assert 0.75 < got.full[domain]["official"]["accuracy"] < 0.95
 
@@ -266,7 +266,7 @@ def test_a_domain_without_clean_rows_has_no_clean_metrics(members, data):
     path = [p.replace("10-test-", "10-train-9") for p in labels.path.tolist()]
     write("cinic10", labels._replace(path=np.array(path)), images)
     got = evaluate("real")
-    assert list(got.full["cifar"]) == ["valid", "official"]
+    assert list(got.full["cifar"]) == ["valid", "official", "together"]
     assert "clean" in evaluate("imagenet").full["cifar"]
 
 
@@ -300,6 +300,8 @@ def test_the_intervals_are_those_of_multiclass(members, data):
     proba = members(CATEGORIES).member_proba(images[mask])
     section = settings.load("evaluate.metrics", metrics.Settings)
     assert got.full["fake"]["official"] == multiclass.summarise(actual, proba, CATEGORIES, section)
+    alone = multiclass.summarise(actual, proba.mean(axis=0, keepdims=True), CATEGORIES, section)
+    assert got.full["fake"]["together"] == alone != got.full["fake"]["official"]
 
 
 @pytest.mark.parametrize("names", [["real", "fake"], CATEGORIES[1:], [True, False]])

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whence import arrays, pack
+from whence import pack
 from whence.archive import write
+from whence.base import arrays
 from whence.base.errors import InputError
 
 ROOT = Path(__file__).parents[1]

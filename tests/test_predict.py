@@ -20,9 +20,9 @@ import yaml
 from PIL import Image, ImageFilter
 
 from stages import predict
-from whence import arrays, calibration, jpeg, models, photos, predictor
+from whence import calibration, jpeg, models, photos, predictor
 from whence.archive import members
-from whence.base import stage
+from whence.base import arrays, stage
 from whence.base.errors import InputError
 from whence.photos import Wanted
 from whence.table import rows

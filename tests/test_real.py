@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from whence import arrays, audit, labels, metrics, similar
-from whence.base import settings
+from whence import audit, labels, metrics, similar
+from whence.base import arrays, settings
 from whence.classifiers import logistic, small
 from whence.datasets import cifake, cinic10
 from whence.estimators.network.estimator import Estimator

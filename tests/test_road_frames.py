@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from whence import archive, arrays
+from whence import archive
+from whence.base import arrays
 from whence.base.errors import InputError
 from whence.datasets import cityscapes, idd, idd_lite
 from whence.pack import PASSED_OVER

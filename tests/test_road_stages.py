@@ -12,7 +12,7 @@ from repositories import ROOT
 
 from stages import fetch
 from stages.roads import adopt, apart, compare, evaluate, look, pack, split, train
-from whence import arrays
+from whence.base import arrays
 from whence.base.errors import InputError
 from whence.estimators.network import backbones
 from whence.roads import data, deeplab, runs

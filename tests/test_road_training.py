@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from whence.arrays import Stored, write_blocks
+from whence.base.arrays import Stored, write_blocks
 from whence.base.errors import InputError
 from whence.base.settings import check
 from whence.estimators.network import backbones, data, step, trainer

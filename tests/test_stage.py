@@ -658,6 +658,11 @@ def test_metrics_are_the_mean_over_the_members_and_curves_take_all_their_rows(co
         each = [metrics.summarise(truth[mask], member[mask], section.metrics) for member in score]
         for name, value in full[which].items():
             assert value == pytest.approx(np.mean([one[name] for one in each]), abs=2e-6), (which, name)
+    if count == 1:
+        assert "together" not in full
+    else:
+        assert full["together"] == metrics.summarise(truth[test], score.mean(0)[test], section.metrics)
+        assert full["together"]["roc_auc"] > full["official"]["roc_auc"]
     valid, wanted = masks["valid"], {"temperature": [], "log_loss": [], "threshold": [], "false_positive_rate": []}
     for member in score:
         by = calibration.temperature(truth[valid], member[valid])

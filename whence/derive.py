@@ -12,21 +12,23 @@ from whence.table.rows import Labels
 
 
 class Settings(Section):
-    """One entry of section derived."""
+    """One entry of section derived: what is not said stays as it is."""
 
     dataset: str
     """Which it comes from."""
-    transform: str | None
+    transform: str | None = None
     """A function of whence.transforms, or null: the images as they are."""
-    labels: Literal["shuffled", "halves"] | None
+    labels: Literal["shuffled", "halves"] | None = None
     """shuffled: the domains of each split in random order; halves: those of one domain drawn anew; null: unchanged."""
-    domain: str | None
+    domain: str | None = None
     """The one that `halves` parts in two; its rows alone are used."""
-    without: str | None
+    without: str | None = None
     """A category that train and valid do not show, and test alone does."""
-    train: int | None = Field(ge=1)
+    train: int | None = Field(default=None, ge=1)
     """Most rows of train, drawn evenly from every category and domain; null: all."""
-    seed: int = Field(ge=0)
+    valid: int | None = Field(default=None, ge=1)
+    """Most rows of valid, drawn alike; the others are learnt from, once they have chosen the settings. null: all."""
+    seed: int = Field(default=0, ge=0)
 
 
 def relabel(labels: Labels, settings: Settings, name: str) -> Labels:
@@ -56,18 +58,19 @@ def relabel(labels: Labels, settings: Settings, name: str) -> Labels:
     if settings.without is not None:
         shown = labels.category == settings.without
         split[shown == np.isin(split, ["train", "valid"])] = "unused"
-    if settings.train is not None:
-        split[_beyond(labels._replace(split=split, domain=domain), settings.train, rng)] = "unused"
+    for part, most, then in (("train", settings.train, "unused"), ("valid", settings.valid, "train")):
+        if most is not None:
+            split[_beyond(labels._replace(split=split, domain=domain), part, most, rng)] = then
     return labels._replace(split=split, domain=domain)
 
 
-def _beyond(labels: Labels, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the train rows beyond `most`; the others are evenly spread over category × domain, few among the many."""
-    train = rng.permutation(np.flatnonzero(labels.split == "train"))
-    cell = np.char.add(np.char.add(labels.domain[train], "/"), labels.category[train])
+def _beyond(labels: Labels, part: str, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a split's rows beyond `most`; the others are evenly spread over category × domain, few among the many."""
+    rows = rng.permutation(np.flatnonzero(labels.split == part))
+    cell = np.char.add(np.char.add(labels.domain[rows], "/"), labels.category[rows])
     # The first of every cell, in random order, then the second of every cell, and so on.
     order = np.argsort(cell, kind="stable")
     starts = np.flatnonzero(np.r_[True, cell[order][1:] != cell[order][:-1]])
-    turn = np.empty(len(train), np.int64)
-    turn[order] = np.arange(len(train)) - np.repeat(starts, np.diff(np.r_[starts, len(train)]))
-    return train[np.argsort(turn, kind="stable")][most:]
+    turn = np.empty(len(rows), np.int64)
+    turn[order] = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    return rows[np.argsort(turn, kind="stable")][most:]

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from whence.arrays import Stored
 from whence.base import settings
+from whence.base.arrays import Stored
 from whence.estimators.network import backbones
 from whence.estimators.network.data import Scale
 from whence.estimators.network.device import bf16, device

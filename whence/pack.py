@@ -21,7 +21,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from whence.archive import members, size
-from whence.arrays import write_blocks
+from whence.base.arrays import write_blocks
 from whence.base.errors import InputError, shown
 from whence.base.files import replacing
 from whence.base.settings import Section

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from whence import arrays, search
-from whence.base import settings
+from whence import search
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.estimators.network.estimator import Estimator
 from whence.table import rows, tasks

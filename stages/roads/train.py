@@ -8,8 +8,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from whence import arrays
-from whence.base import settings
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.roads import data, deeplab, splits

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from whence import arrays, runs
-from whence.base import settings
+from whence import runs
+from whence.base import arrays, settings
 from whence.report import answers, charts
 from whence.report.files import Files, address
 from whence.roads import data

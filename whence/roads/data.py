@@ -6,8 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from whence import arrays
-from whence.base import settings
+from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.roads import classes, splits
 from whence.roads.tables import TABLES

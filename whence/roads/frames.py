@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 from pydantic import Field, model_validator
 from tqdm import tqdm
 
-from whence import archive, arrays, decode
+from whence import archive, decode
+from whence.base import arrays
 from whence.base.errors import InputError, shown
 from whence.base.settings import Section
 from whence.pack import PASSED_OVER, in_order

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whence.arrays import Stored
+from whence.base.arrays import Stored
 from whence.base.errors import InputError
 from whence.estimators.network import backbones, data, trainer
 from whence.estimators.network.estimator import Estimator, Splits

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whence.arrays import Stored
+from whence.base.arrays import Stored
 from whence.base.errors import InputError
 
 RUN = 256

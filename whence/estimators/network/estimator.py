@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from whence import models
-from whence.arrays import Stored
+from whence.base.arrays import Stored
 from whence.base.errors import InputError
 from whence.base.settings import PARAMS, check
 from whence.estimators.network import data, processes, progress, trainer

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whence import arrays
+from whence.base import arrays
 from whence.base.errors import InputError
 
 LOST = "another process of this run has ended, see what it said; nothing is half-written, run again to go on"
