@@ -172,6 +172,12 @@ class TestStored:
         mask = np.array([True, False, True, True])
         assert np.array_equal(arrays.Stored(tmp_path / "a.npy", rows).only(mask)[:], array[[3, 4, 40]])
 
+    def test_values_are_looked_up_in_a_part_of_it_too(self, array, tmp_path):
+        table = np.random.default_rng(1).permutation(256).astype(np.uint8)
+        stored = arrays.Stored(tmp_path / "a.npy", np.array([3, 9, 4]), table)
+        assert np.array_equal(stored[:], table[array[[3, 9, 4]]])
+        assert np.array_equal(stored.only(np.array([False, True, True]))[:], table[array[[9, 4]]])
+
     def test_without_rows_it_is_all_of_the_array(self, array, tmp_path):
         assert np.array_equal(arrays.Stored(tmp_path / "a.npy")[:], array)
 

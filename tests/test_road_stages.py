@@ -189,6 +189,29 @@ def test_a_dataset_without_frames_to_choose_by_is_refused_where_something_choose
         train.main(PARAMS, "idd", "own", "quick", *where, *made)
 
 
+def test_frames_and_masks_that_stay_on_disk_are_learnt_from_alike(done, tmp_path, monkeypatch):
+    params = yaml.safe_load(PARAMS.read_text())
+    params["train"]["quick"]["window"] = 1000  # more than there are: all are drawn together, as without one
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    where, original = [Path(name.format(dataset="idd")) for name in FILES], data.read
+
+    def learnt(params):
+        train.main(
+            params, "idd", "own", "quick", *where, *(tmp_path / name for name in ("weights", "card", "training"))
+        )
+        return (tmp_path / "weights").read_bytes()
+
+    def sealed(*files):
+        table, *arrays_ = original(*files)
+        return table, *(np.broadcast_to(np.uint8(255), array.shape) for array in arrays_)
+
+    held = learnt(PARAMS)
+    monkeypatch.setattr(data, "read", sealed)
+    assert learnt(tmp_path / "params.yaml") == held
+    with pytest.raises(InputError, match="training pixels are of fewer than two"):
+        learnt(PARAMS)
+
+
 def test_published_says_where_to_register_and_what_to_name(done, tmp_path):
     params = yaml.safe_load(PARAMS.read_text()) | {"source": "published"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))

@@ -407,8 +407,13 @@ class TestSegmenter:
         array = np.zeros((20, *x.shape[1:]), np.uint8)
         array[rows] = x
         write_blocks(tmp_path / "x.npy", [array])
+        ids, table = np.full((20, *y.shape[1:]), 99, np.uint8), np.full(256, IGNORED, np.uint8)
+        table[[7, 30, 8]] = 0, 1, 2
+        ids[rows] = np.array([7, 30, 8, *[200] * 253], np.uint8)[y]
+        write_blocks(tmp_path / "y.npy", [ids])
         for window in (None, 4):
-            stored = small(window=window).fit(Stored(tmp_path / "x.npy", rows), y, *valid, NAMES)
+            read = Stored(tmp_path / "x.npy", rows), Stored(tmp_path / "y.npy", rows, table)
+            stored = small(window=window).fit(*read, *valid, NAMES)
             held = small(window=window).fit(x, y, *valid, NAMES)
             assert save(stored, tmp_path / f"s{window}") == save(held, tmp_path / f"h{window}")
             assert np.array_equal(ask(stored, Stored(tmp_path / "x.npy", rows)), ask(held, x))

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -12,6 +12,7 @@ from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.roads import data, deeplab, splits
+from whence.roads.classes import pixels
 from whence.roads.segmenter import Segmenter
 from whence.table import tables
 
@@ -38,11 +39,13 @@ def main(
     kinds = data.kinds(dataset, classes)
     table, x, ids = data.read(frames, images, masks)
     chosen = _chosen(table, wanted, f"{frames}: has no", f"change split.{dataset} in {params}")
-    source = x if wanted.window is None else arrays.Stored(images)
-    train, valid = (
-        (source.only(rows) if isinstance(source, arrays.Stored) else source[rows], kinds.of_id[ids[rows]])
-        for rows in chosen
-    )
+
+    def of(rows: NDArray[np.bool_]) -> tuple[Any, Any]:
+        if wanted.window is None:
+            return x[rows], kinds.of_id[ids[rows]]
+        return arrays.Stored(images).only(rows), arrays.Stored(masks, through=kinds.of_id).only(rows)
+
+    train, valid = map(of, chosen)
 
     def log(history: dict[str, list[float]]) -> None:
         tables.write_csv(training, {name: np.array(column) for name, column in history.items()})
@@ -52,7 +55,8 @@ def main(
     model.fit(*train, *valid, kinds.names)
     model.save(weights, card)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
-        if missing := [name for k, name in enumerate(kinds.names) if not (train[1] == k).any()]:
+        there = pixels(train[1])
+        if missing := [name for k, name in enumerate(kinds.names) if not there[k]]:
             print(f"no training pixels of {', '.join(missing)}: these will not be told")
         print(f"{settings_key}: {len(train[1]):,} frames to learn from, {len(valid[1]):,} to choose by")
 

@@ -65,9 +65,14 @@ def read(path: Path) -> NDArray[Any]:
 class Stored:
     """Some rows of a .npy file, read from it when they are asked for: none stays in memory, as a map's pages may."""
 
-    def __init__(self, path: Path, rows: NDArray[np.int64] | None = None) -> None:
-        """Take `rows` (n,) of the array, or all of it; raises InputError if the file is no array."""
-        array, file = read(path), path.stat()
+    def __init__(
+        self, path: Path, rows: NDArray[np.int64] | None = None, through: NDArray[np.uint8] | None = None
+    ) -> None:
+        """Take `rows` (n,) of the array, or all of it; raises InputError if the file is no array.
+
+        Values of an array of uint8 are looked up in `through` (256,), where it is given.
+        """
+        array, file, self.through = read(path), path.stat(), through
         self.path, self.offset = path, array.offset  # type: ignore[attr-defined]
         self.rows = np.arange(len(array)) if rows is None else rows
         self.shape, self.dtype, self.ndim = (len(self.rows), *array.shape[1:]), array.dtype, array.ndim
@@ -87,11 +92,11 @@ class Stored:
                 part = found[start:stop]
                 if handle.readinto(part.data.cast("B")) != part.nbytes:
                     raise InputError(f"{self.path}: ends before row {rows[stop - 1]:,}; run dvc repro to make it again")
-        return found
+        return found if self.through is None else self.through[found]
 
     def only(self, chosen: NDArray[np.bool_]) -> "Stored":
         """Return the rows under a mask (n,)."""
-        return Stored(self.path, self.rows[chosen])
+        return Stored(self.path, self.rows[chosen], self.through)
 
     def expect(self, which: NDArray[np.int64]) -> None:
         """Tell the system, where it listens, that these places will be asked for soon."""

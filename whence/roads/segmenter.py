@@ -21,7 +21,7 @@ SIDE = 64
 
 
 class Segmenter(Estimator):
-    """`fit`, `answers`, `save`, `load`. y is masks (n, H, W) uint8 of class numbers, 255 for what counts as nothing."""
+    """`fit`, `answers`, `save`, `load`. y is masks (n, H, W) uint8 of class numbers, 255 for nothing; or stored."""
 
     def _check(self, splits: Splits) -> None:
         known, size = self.classes_.tolist(), splits[0][0].shape[1:3]
@@ -42,8 +42,8 @@ class Segmenter(Estimator):
                 f"{self.section}: masks hold {strange.tolist()}, expected 0 to {len(known) - 1} or {IGNORED}"
             )
 
-    def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
-        masks = data.Masks(data.placed(y, self.device), len(self.classes_))
+    def _load(self, x: NDArray[Any] | Stored, y: Any) -> data.Data:
+        masks = data.Masks(data.held(y, self.device), len(self.classes_))
         return data.Data(data.held(x, self.device), masks)
 
     def _code(self) -> list[Path]:

@@ -41,16 +41,17 @@ class Read:
 class Masks:
     """The number of the class of every pixel: what segmentation learns."""
 
-    def __init__(self, masks: Tensor, classes: int) -> None:
+    def __init__(self, masks: Tensor | Read, classes: int) -> None:
         """Take (N, H, W) uint8, `NOWHERE` for pixels that count as nothing."""
-        self.masks, self.device, self.is_cuda = masks, masks.device, masks.is_cuda
-        starts = range(0, len(masks), BLOCK // 64)
+        self.masks, self.device = masks, masks.where if isinstance(masks, Read) else masks.device
+        self.is_cuda = self.device.type == "cuda"
+        starts = range(0, len(self), BLOCK // 64)
         blocks = (torch.bincount(masks[k : k + BLOCK // 64].flatten(), minlength=256) for k in starts)
         self.counts = sum(blocks, torch.zeros(256, dtype=torch.int64, device=self.device))[:classes]
         """(classes,) pixels of each."""
 
     def __len__(self) -> int:
-        return len(self.masks)
+        return self.masks.shape[0]
 
     def __getitem__(self, which: Tensor | slice) -> Tensor:
         """Return (B, H, W) int64, `UNCOUNTED` for pixels that count as nothing."""
@@ -70,6 +71,12 @@ class Data(NamedTuple):
     def counts(self) -> Tensor:
         """(K,) int64: how many rows, or pixels, are of each class."""
         return torch.bincount(self.y) if isinstance(self.y, Tensor) else self.y.counts
+
+    def expect(self, which: Tensor) -> None:
+        """Have the system read what of it is on disk, and will be asked for soon."""
+        for part in self.parts:
+            if isinstance(part, Read):
+                part.expect(which)
 
     @property
     def parts(self) -> list[Tensor | Read]:

@@ -24,7 +24,7 @@ from whence.models import History
 
 SHOWN = 2000
 """Training images, evenly spaced, that a network may look at before it learns, for a fixed first layer."""
-Splits = list[tuple[NDArray[Any] | Stored, NDArray[Any]]]
+Splits = list[tuple[NDArray[Any] | Stored, Any]]
 """x and y, of train and of valid."""
 
 
@@ -61,9 +61,9 @@ class Estimator(models.Model):
     def fit(
         self,
         x: NDArray[Any] | Stored,
-        y: NDArray[Any],
+        y: NDArray[Any] | Stored,
         x_valid: NDArray[Any] | Stored,
-        y_valid: NDArray[Any],
+        y_valid: NDArray[Any] | Stored,
         classes: Any = None,
     ) -> Self:
         """Train a member per seed on x and y (n,); `classes` gives their order, else it is sorted.
@@ -71,7 +71,8 @@ class Estimator(models.Model):
         x is images (n, H, W, 3) uint8 or features (n, d) float32, in memory or stored. Raises InputError where the
         architecture does not fit them, a class is missing, or training diverges.
         """
-        splits = [(x, np.asarray(y)), (x_valid, np.asarray(y_valid))]
+        splits: Splits = [(x, y), (x_valid, y_valid)]
+        splits = [(some, told if isinstance(told, Stored) else np.asarray(told)) for some, told in splits]
         self.classes_ = np.unique(splits[0][1]) if classes is None else np.asarray(classes)
         self._check(splits)
         self.shape = list(x.shape[1:])
@@ -108,7 +109,7 @@ class Estimator(models.Model):
         """Raise InputError unless this can be learnt."""
         data.check(splits, self.classes_, self.section)
 
-    def _load(self, x: NDArray[Any] | Stored, y: NDArray[Any]) -> data.Data:
+    def _load(self, x: NDArray[Any] | Stored, y: Any) -> data.Data:
         return data.load(x, y, self.classes_, self.device)
 
     def _seen(self, net: Any, split: data.Data) -> data.Data:

@@ -19,7 +19,7 @@ from whence.base.errors import InputError
 from whence.estimators.network import optimizers, progress
 from whence.estimators.network.augment import mirror
 from whence.estimators.network.compiler import without_compiler
-from whence.estimators.network.data import Data, Read, Scale, drawn_batches
+from whence.estimators.network.data import Data, Scale, drawn_batches
 from whence.estimators.network.device import drawing, half
 from whence.estimators.network.recipe import Recipe
 from whence.estimators.network.step import Step, logits, of_rows, told_right
@@ -104,8 +104,8 @@ def one_epoch(
     total, rate = torch.zeros(2, device=where), 0.0
     step.model.train()
     for number, (batch, soon) in enumerate(batches):
-        if isinstance(data.images, Read) and soon is not None:
-            data.images.expect(soon)
+        if soon is not None:
+            data.expect(soon)
         part = (epoch + (number + 0.5) / len(batches)) / settings.epochs
         rate = settings.learning_rate * optimizers.rate(settings.schedule, part)
         mine = batch[rank::world]
