@@ -152,15 +152,14 @@ def _summaries(answers: list[Answers], names: list[str], section: metrics.Settin
         for domain in np.unique(part.domain).tolist():
             here = part.domain == domain
             masks = {"valid": here & ~test, "official": here & test, "clean": here & part.clean}
+            asked = {which: (mask, part.proba) for which, mask in masks.items()}
+            if len(part.proba) > 1:
+                asked["together"] = here & test, part.proba.mean(axis=0, keepdims=True)
             summaries[domain] = {
-                which: multiclass.summarise(actual[mask], part.proba[:, mask], names, section)
-                for which, mask in masks.items()
+                which: multiclass.summarise(actual[mask], proba[:, mask], names, section)
+                for which, (mask, proba) in asked.items()
                 if mask.any()
             }
-            if len(part.proba) > 1:
-                as_one = part.proba[:, masks["official"]].mean(axis=0, keepdims=True)
-                found = multiclass.summarise(actual[masks["official"]], as_one, names, section)
-                summaries[domain]["together"] = found
     return summaries
 
 
