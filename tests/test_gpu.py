@@ -1,18 +1,24 @@
 """A GPU, where there is one: recorded steps learn what steps learn that are not, and a stopped training goes on."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from test_trainer import full, rows, settings, state
 from torch import nn
 
+from whence.base.settings import check, value
+from whence.classifiers import transfer
 from whence.estimators.network import trainer
 from whence.estimators.network.data import Data, Scale
+from whence.estimators.network.device import drawing
 from whence.estimators.network.step import UNRECORDED, Step
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
 ]
+ROOT = Path(__file__).resolve().parent.parent
 SCALE = Scale((128.0, 120.0, 130.0), (60.0, 50.0, 70.0))
 GPU = torch.device("cuda")
 RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.02, "muon": 0.05}
@@ -58,6 +64,26 @@ def test_recorded_steps_learn_the_same(tmp_path, monkeypatch, made, optimizer):
     assert weights.keys() == others.keys()
     for name, part in weights.items():
         torch.testing.assert_close(part, others[name], rtol=0.02, atol=0.02, msg=name)
+
+
+def test_steps_of_a_network_whose_parts_begin_to_learn_later_are_recorded_anew(tmp_path, monkeypatch, made):
+    section = value("train.transfer", ROOT / "params.yaml") | {"backbone": "resnet18", "pixels": 32, "unfrozen": 1}
+    wanted = check(section | {"frozen_epochs": 2, "epochs": 4, "batch": 10}, transfer.Settings, "transfer")
+    data, valid, found = there(rows(60)), there(rows(30, seed=1)), {}
+    for name in ("recorded", "plain"):
+        if name == "plain":
+            monkeypatch.setattr("whence.estimators.network.step.UNRECORDED", 10**9)
+        with drawing(GPU, 5):
+            net = calm(transfer.build((8, 8, 3), 1, wanted))
+        history = trainer.train(net, SCALE, data, valid, wanted, 0, tmp_path / name, lambda _: None)
+        found[name] = history, state(net)
+    assert [bool(one.recordings) for one in made] == [True, False]
+    assert made[0].calls == 12, "counted anew from the third epoch on"
+    (one, weights), (other, others) = found["recorded"], found["plain"]
+    for column in one:
+        assert one[column] == pytest.approx(other[column], abs=0.05), column
+    for name, part in weights.items():
+        torch.testing.assert_close(part, others[name], rtol=0.05, atol=0.05, msg=name)
 
 
 def test_dropout_is_drawn_anew(tmp_path):

@@ -89,7 +89,7 @@ class TestMasks:
             assert np.array_equal(part, np.where(wanted == IGNORED, data.UNCOUNTED, wanted))
         assert np.array_equal(masks.masks, y), "what is held is not changed"
 
-    @pytest.mark.parametrize("weight", [None, "balanced"])
+    @pytest.mark.parametrize("weight", [None, "balanced", 0.3])
     def test_the_loss_is_cross_entropy_over_pixels_that_count(self, weight):
         x, y = (torch.from_numpy(part) for part in streets(4))
         held = Data(x, Masks(y, 3))
@@ -99,7 +99,7 @@ class TestMasks:
         z, counted = net(scale(x)).permute(0, 2, 3, 1)[y != IGNORED], y[y != IGNORED].long()
         weights = torch.ones(3)
         if weight:
-            weights = len(counted) / (3 * torch.bincount(counted))
+            weights = (len(counted) / (3 * torch.bincount(counted))) ** (1 if weight == "balanced" else weight)
         each = -z.log_softmax(1).gather(1, counted[:, None])[:, 0]
         wanted = (weights[counted] * each).sum() / weights[counted].sum()
         whole = functional.cross_entropy(net(scale(x)), held.y[:], weights, ignore_index=data.UNCOUNTED)
@@ -351,6 +351,8 @@ class TestDeepLab:
             ({"optimizer": "muon"}, "optimizer: muon gives weights a length of its own"),
             ({"views_at_test": 6}, "views_at_test: got 6, expected 1, or 2"),
             ({"height": 40}, "train.tiny.height: got 40"),
+            ({"sizes_at_test": []}, "train.tiny.sizes_at_test: "),
+            ({"sizes_at_test": [1.0, 0.0]}, "train.tiny.sizes_at_test.1: got 0.0"),
             ({"encoder": "vgg16"}, "train.tiny.encoder: got 'vgg16'"),
             ({"pretrained": False, "frozen": 2}, "pretrained: false, so the encoder must learn: make frozen 0"),
             ({"pretrained": False, "frozen_norm": True}, "pretrained: false, so the encoder must learn"),
@@ -426,6 +428,18 @@ class TestSegmenter:
         assert (z.shape, z.dtype) == ((3, 3, 40, 88), np.float32)
         assert (z.argmax(1) == truth)[truth != IGNORED].mean() > 0.9
         assert model.history_["valid_accuracy"][-1] > 0.9
+
+    def test_answers_are_the_mean_over_the_sizes_at_which_it_is_asked(self):
+        """Each as if the height of the settings were another, to a multiple of 16."""
+        model, (x, *_) = tiny(views_at_test=2).fit(*splits(), NAMES), streets(3, seed=4)
+        found = []
+        for sizes in ([1.0], [1.5], [1.0, 1.5]):
+            model.settings = model.settings.model_copy(update={"sizes_at_test": sizes})
+            found.append(ask(model, x))
+        np.testing.assert_allclose((found[0] + found[1]) / 2, found[2], atol=1e-5)
+        model.members[0].settings = model.settings.model_copy(update={"height": 48})
+        model.settings = model.settings.model_copy(update={"sizes_at_test": [1.0]})
+        np.testing.assert_allclose(ask(model, x), found[1], atol=1e-6)
 
     def test_answers_are_the_mean_over_members_and_blocks_change_nothing(self, monkeypatch):
         x, y, *valid = splits()

@@ -15,7 +15,9 @@ from whence.base import settings
 from whence.base.errors import InputError
 from whence.classifiers import transfer
 from whence.estimators.network import backbones, convolutions, optimizers
+from whence.estimators.network.data import Data
 from whence.estimators.network.estimator import Estimator
+from whence.estimators.network.step import Step
 from whence.table import rows, tables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +102,18 @@ class TestWhatLearns:
         model = fitted(trunk, frozen_epochs=2, frozen_norm=False)
         assert all(same(parts(begun(trunk))[1], parts(model.members[0])[1])), "statistics too"
         assert not any(same(parts(begun(trunk))[2], parts(model.members[0])[2]))
+
+    def test_it_says_when_other_parts_begin_to_learn_and_what_is_recorded_is_dropped(self, trunk):
+        held = Data(torch.zeros(4, 32, 32, 3, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))
+        for frozen, wanted in ((0, [0, 0, 0, 0]), (2, [0, 0, 1, 0])):
+            net, dropped = begun(trunk, frozen_epochs=frozen), []
+            made = Step(net, transfer.scale(net.settings), net.settings, held)
+            for epoch in range(4):
+                made.calls = 7
+                made.begin(epoch)
+                dropped.append(made.calls == 0)
+                assert net.epoch == epoch
+            assert dropped == wanted
 
     def test_all_of_it_learns_where_all_is_unfrozen(self, trunk):
         net = fitted(trunk, unfrozen=5, frozen_epochs=0, frozen_norm=False, patience=None).members[0]

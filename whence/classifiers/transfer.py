@@ -97,9 +97,10 @@ class Transfer(nn.Module):
         """Take over the weights of a trunk, before training."""
         self.trunk.load_state_dict(backbones.blocks(self.settings.backbone, trunk).state_dict())
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Say which epoch is to come, the first being 0."""
-        self.epoch = epoch
+    def begin_epoch(self, epoch: int) -> bool:
+        """Say which epoch is to come, the first being 0; return whether other parts learn in it than before."""
+        first, self.epoch = self.settings.frozen_epochs, epoch
+        return epoch == first > 0
 
     def shares(self) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the parameters by the share of the learning rate that they take."""

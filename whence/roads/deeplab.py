@@ -5,7 +5,7 @@ frame's own pixels, bilinear. With seven classes, `mobilenet_v2` and a decoder o
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -39,6 +39,8 @@ class Settings(Recipe):
     """Channels of ASPP and decoder."""
     height: int = Field(ge=32, le=2048, multiple_of=STEP)
     """To which a frame is brought."""
+    sizes_at_test: list[Annotated[float, Field(gt=0, le=4)]] = Field(default=[1.0], min_length=1)
+    """Factors of it at which a frame is asked about; the answers are averaged."""
 
     pretrained: bool = True
     """Whether the encoder begins with the weights of the run, which it must fit, or at random."""
@@ -123,16 +125,15 @@ class DeepLab(nn.Module):
         known = set(encoder)
         return [(self.settings.share, encoder), (1.0, [p for p in self.net.parameters() if p not in known])]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return logits."""
+    def forward(self, x: Tensor, size: float = 1.0) -> Tensor:
+        """Return logits; in use, of frames at `size` times the height of the settings."""
         if self.training:
             logits: Tensor = self.net(x)
             return logits
         height, width = x.shape[2:]
-        wide = max(STEP, STEP * round(width * self.settings.height / height / STEP))
-        seen = functional.interpolate(
-            x, (self.settings.height, wide), mode="bilinear", antialias=True, align_corners=False
-        )
+        tall = size * self.settings.height
+        sides = [max(STEP, STEP * round(side / STEP)) for side in (tall, width * tall / height)]
+        seen = functional.interpolate(x, sides, mode="bilinear", antialias=True, align_corners=False)
         seen = self.net(seen.contiguous(memory_format=torch.channels_last))
         return functional.interpolate(seen, (height, width), mode="bilinear", align_corners=False)
 

@@ -1,7 +1,8 @@
 """Networks that tell what every pixel is: trained, saved and loaded as those that tell what an image is."""
 
+import functools
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,10 @@ class Segmenter(Estimator):
         step = trainer.block(x.shape)
         for start in range(0, len(x), step):
             images = torch.from_numpy(np.ascontiguousarray(x[start : start + step])).to(self.device)
-            seen = self.scale(images)
-            yield torch.stack(
-                [trainer.logits(net.eval(), seen, self.settings.views_at_test) for net in self.members]
-            ).mean(0)
+            seen, views = self.scale(images), self.settings.views_at_test
+            yield torch.stack([trainer.logits(ask, seen, views) for ask in self._ways()]).mean(0)
+
+    def _ways(self) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+        """Return the members in use, each at every size at which it is asked."""
+        members, sizes = [net.eval() for net in self.members], getattr(self.settings, "sizes_at_test", [])
+        return [functools.partial(net, size=size) for net in members for size in sizes] or members

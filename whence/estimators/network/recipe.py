@@ -32,7 +32,8 @@ class Recipe(Section):
     label_smoothing: float = Field(ge=0, lt=1)
     patience: int | None = Field(ge=1)
     """Epochs without a lower valid loss, then it stops and takes the best weights; null: never, and the last ones."""
-    class_weight: Literal["balanced"] | None
+    class_weight: Literal["balanced"] | Annotated[float, Field(gt=0, lt=1)] | None
+    """Make every class count alike, however frequent it is, or by that power of what would; null: as it occurs."""
     views_at_test: Literal[1, 2, 6]
     """Average the answers for an image alone, with its mirror image, or with both shifted by a pixel each way too."""
 

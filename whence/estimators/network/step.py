@@ -33,13 +33,20 @@ class Step:
         count = data.counts.float()
         there = count > 0
         balanced = torch.where(there, count[there].mean() / count.clamp(min=1), 0.0)
-        self.weight = balanced if settings.class_weight else torch.ones_like(count)
+        power = 1.0 if settings.class_weight == "balanced" else settings.class_weight or 0.0
+        self.weight = balanced**power
         varies = hasattr(net, "begin_epoch")  # parts of it do not always learn
         self.model = DistributedDataParallel(net, find_unused_parameters=varies) if world > 1 else net
-        self.records = data.y.is_cuda and world == 1 and not varies
+        self.records = data.y.is_cuda and world == 1
         self.recordings: dict[int, Recording] = {}
         self.calls = 0
         self.stream = torch.cuda.Stream() if self.records else None  # type: ignore[no-untyped-call]
+
+    def begin(self, epoch: int) -> None:
+        """Say which epoch is to come, the first being 0; where other parts learn in it, recordings go."""
+        starts = getattr(self.net, "begin_epoch", None)
+        if starts is not None and starts(epoch):
+            self.calls, self.recordings = 0, {}
 
     def __call__(self, x: Tensor, y: Tensor, whole: Tensor, rate: float) -> Tensor:
         """Learn from x and y at a learning rate; return loss and rows told right, which last until the next step.

@@ -57,15 +57,13 @@ def train(
     """
     step = Step(net, scale, settings, data, world)
     history, best = progress.resume(checkpoint, net, step.movers)
-    starts = getattr(net, "begin_epoch", None)  # of a network whose parts do not always learn
     done, epochs = len(history["epoch"]), settings.epochs
     if done and rank == 0:
         log(history)
     for epoch in tqdm(range(done, epochs), initial=done, total=epochs, unit="epoch", disable=True if rank else None):
         if progress.stops(history, settings):
             break
-        if starts is not None:
-            starts(epoch)
+        step.begin(epoch)
         with drawing(data.y.device, (seed * EPOCHS + epoch) * world + rank):
             loss, accuracy, rate = one_epoch(step, scale, data, settings, seed, epoch, rank, world)
         for buffer in net.buffers() if world > 1 else ():
