@@ -12,7 +12,6 @@ from whence.base import arrays, settings
 from whence.base.errors import InputError
 from whence.base.stage import run
 from whence.roads import data, deeplab, splits
-from whence.roads.classes import pixels
 from whence.roads.segmenter import Segmenter
 from whence.table import tables
 
@@ -55,9 +54,8 @@ def main(
     model.fit(*train, *valid, kinds.names)
     model.save(weights, card)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first alone speaks
-        there = pixels(train[1])
-        if missing := [name for k, name in enumerate(kinds.names) if not there[k]]:
-            print(f"no training pixels of {', '.join(missing)}: these will not be told")
+        if model.untold:
+            print(f"no training pixels of {', '.join(model.untold)}: these will not be told")
         print(f"{settings_key}: {len(train[1]):,} frames to learn from, {len(valid[1]):,} to choose by")
 
 

@@ -121,7 +121,7 @@ class Transfer(nn.Module):
         """Return (B, outputs)."""
         if x.shape[1] != COLOURS:
             return self._upper(x)
-        parts = torch.split(x, backbones.few(self.settings.pixels, x.device))
+        parts = backbones.shown(x, self.settings.pixels)
         if not torch.is_grad_enabled():
             return torch.cat([self._upper(self._lower(part)) for part in parts])
         return self._upper(torch.cat([self._lower(part) for part in parts]))
@@ -132,17 +132,12 @@ class Transfer(nn.Module):
         The images come scaled, (B, 3, H, W), by the block.
         """
         lower = backbones.folded(self.trunk[: self.kept])
-        pixels = self.settings.pixels
         with torch.no_grad():
-            said = [
-                lower(backbones.resized(part, pixels)).half()
-                for x in blocks
-                for part in torch.split(x, backbones.few(pixels, x.device))
-            ]
+            said = [lower(part).half() for x in blocks for part in backbones.shown(x, self.settings.pixels)]
         return torch.cat(said)
 
     def _lower(self, x: Tensor) -> Tensor:
-        said: Tensor = self.trunk[: self.kept](backbones.resized(x, self.settings.pixels))
+        said: Tensor = self.trunk[: self.kept](x)
         if self.settings.remembered and self.settings.augment.shift >= min(said.shape[2:]):
             places = "×".join(map(str, said.shape[2:]))
             raise ValueError(f"augment.shift: got {self.settings.augment.shift}, but {places} places are remembered")
@@ -179,8 +174,8 @@ def in_use(nets: Sequence[Transfer]) -> Callable[[Tensor], Tensor]:
 
     def answer(x: Tensor) -> Tensor:
         found = []
-        for part in torch.split(x, backbones.few(pixels, x.device)):
-            said = lower(backbones.resized(part, pixels))
+        for part in backbones.shown(x, pixels):
+            said = lower(part)
             found.append(torch.stack([top(upper(said).mean((2, 3))) for upper, top in uppers]))
         return torch.cat(found, 1).flatten(0, 1)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from whence.base.arrays import Stored
 from whence.base.errors import InputError
 
 IGNORED = 255
@@ -88,7 +87,7 @@ def _numbers(table: Sequence[Class], number: Callable[[Class], int]) -> NDArray[
     return numbers
 
 
-def pixels(masks: NDArray[np.uint8] | Stored) -> NDArray[np.int64]:
+def pixels(masks: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (256,) how many pixels of masks (n, H, W) hold each number; counted mask by mask."""
     counts: NDArray[np.int64] = np.zeros(256, np.int64)
     for start in range(len(masks)):

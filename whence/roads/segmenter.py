@@ -15,7 +15,6 @@ from whence.base.errors import InputError
 from whence.estimators.network import backbones, data, trainer
 from whence.estimators.network.estimator import Estimator, Splits
 from whence.roads import atrous, views
-from whence.roads.classes import IGNORED, pixels
 
 SIDE = 64
 """Of the frame that a network which was trained elsewhere is tried on, in pixels."""
@@ -25,7 +24,7 @@ class Segmenter(Estimator):
     """`fit`, `answers`, `save`, `load`. y is masks (n, H, W) uint8 of class numbers, 255 for nothing; or stored."""
 
     def _check(self, splits: Splits) -> None:
-        known, size = self.classes_.tolist(), splits[0][0].shape[1:3]
+        size = splits[0][0].shape[1:3]
         for name, (x, y) in zip(("train", "valid"), splits, strict=True):
             if x.dtype != np.uint8 or x.ndim != 4 or x.shape[3] != 3 or y.dtype != np.uint8 or y.ndim != 3:
                 raise InputError(
@@ -35,17 +34,23 @@ class Segmenter(Estimator):
                 raise InputError(
                     f"{self.section}: got {name} frames {x.shape} and masks {y.shape}, expected as many, and some"
                 )
-        counts, others = (pixels(y) for _, y in splits)
-        if np.count_nonzero(counts[: len(known)]) < 2:
-            raise InputError(f"{self.section}: training pixels are of fewer than two of {', '.join(known)}")
-        if (strange := np.flatnonzero((counts + others)[len(known) : IGNORED]) + len(known)).size:
-            raise InputError(
-                f"{self.section}: masks hold {strange.tolist()}, expected 0 to {len(known) - 1} or {IGNORED}"
-            )
 
     def _load(self, x: NDArray[Any] | Stored, y: Any) -> data.Data:
         masks = data.Masks(data.held(y, self.device), len(self.classes_))
+        if strange := (masks.others.nonzero().flatten() + len(self.classes_)).tolist():
+            raise InputError(
+                f"{self.section}: masks hold {strange}, expected 0 to {len(self.classes_) - 1} or {data.NOWHERE}"
+            )
         return data.Data(data.held(x, self.device), masks)
+
+    def _check_loaded(self, train: data.Data, world: int) -> None:
+        super()._check_loaded(train, world)
+        self.untold = self.classes_[train.counts.cpu().numpy() == 0].tolist()
+        """The classes of which there are no training pixels."""
+        if len(self.untold) > len(self.classes_) - 2:
+            raise InputError(
+                f"{self.section}: training pixels are of fewer than two of {', '.join(self.classes_.tolist())}"
+            )
 
     def _code(self) -> list[Path]:
         return [*super()._code(), *(Path(inspect.getfile(part)) for part in (atrous, views)), Path(__file__)]

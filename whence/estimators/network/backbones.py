@@ -7,7 +7,7 @@ are kept as arrays, with a word on what they were trained on.
 import copy
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -147,6 +147,12 @@ def resized(x: Tensor, pixels: int) -> Tensor:
 def few(pixels: int, where: torch.device) -> int:
     """Return how many images of `pixels` × `pixels` are quickest shown together on a device."""
     return max(1, CACHED // pixels**2) if where.type == "cpu" else BLOCK
+
+
+def shown(x: Tensor, pixels: int) -> Iterator[Tensor]:
+    """Yield images (B, 3, H, W) at `pixels` × `pixels`, as many at a time as are quickest together."""
+    for part in torch.split(x, few(pixels, x.device)):
+        yield resized(part, pixels)
 
 
 def folded(net: nn.Module) -> nn.Module:

@@ -47,8 +47,9 @@ class Masks:
         self.is_cuda = self.device.type == "cuda"
         starts = range(0, len(self), BLOCK // 64)
         blocks = (torch.bincount(masks[k : k + BLOCK // 64].flatten(), minlength=256) for k in starts)
-        self.counts = sum(blocks, torch.zeros(256, dtype=torch.int64, device=self.device))[:classes]
-        """(classes,) pixels of each."""
+        found = sum(blocks, torch.zeros(256, dtype=torch.int64, device=self.device))
+        self.counts, self.others = found[:classes], found[classes:NOWHERE]
+        """(classes,) pixels of each, and (255 - classes,) those of numbers that are of no class."""
 
     def __len__(self) -> int:
         return self.masks.shape[0]

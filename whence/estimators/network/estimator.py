@@ -83,7 +83,7 @@ class Estimator(models.Model):
         given = self.start.state_dict().values() if self.start else ()
         key = progress.key(self.settings, self._code(), about, [*train.parts, *valid.parts, *given])
         rank, world = processes.joined()
-        self._check_batch(len(y), world)
+        self._check_loaded(train, world)
         self.writes = rank == 0
         self.checkpoints = [_folder() / f"{key}-{world}-{seed}" for seed in self.settings.seeds]
         self.members, past = [], progress.nothing()
@@ -124,7 +124,9 @@ class Estimator(models.Model):
         """Return the files, beside those of this folder, that a training depends on."""
         return [Path(self.entry.__file__ or "")]
 
-    def _check_batch(self, rows: int, world: int) -> None:
+    def _check_loaded(self, train: data.Data, world: int) -> None:
+        """Raise InputError unless so many processes can learn from these rows."""
+        rows = len(train.y)
         if min(rows, self.settings.batch) < 2 * world:
             wanted = f"two or more for each of {world} processes" if world > 1 else "two or more"
             raise InputError(f"{self.section}.batch: got {self.settings.batch} of {rows} rows, expected {wanted}")
