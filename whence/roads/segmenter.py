@@ -77,11 +77,11 @@ class Segmenter(Estimator):
 
         The arithmetic is float32, whatever the training used.
         """
-        step = trainer.block(x.shape)
+        step, ways = trainer.block(x.shape), self._ways()
         for start in range(0, len(x), step):
             images = torch.from_numpy(np.ascontiguousarray(x[start : start + step])).to(self.device)
-            seen, views = self.scale(images), self.settings.views_at_test
-            yield torch.stack([trainer.logits(ask, seen, views) for ask in self._ways()]).mean(0)
+            seen = self.scale(images)
+            yield torch.stack([trainer.logits(ask, seen, self.settings.views_at_test) for ask in ways]).mean(0)
 
     def _ways(self) -> list[Callable[[torch.Tensor], torch.Tensor]]:
         """Return the members in use, each at every size at which it is asked."""
