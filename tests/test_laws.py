@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import repositories
 import yaml
 from dvc.repo import Repo
-from repositories import PLOTS
 
 from scripts import own
 from whence import derive
@@ -488,13 +488,13 @@ def test_a_template_is_json_that_dvc_fills_and_some_plot_uses(path):
     assert all(anchor in text for anchor in ANCHORS)
     assert set(re.findall("<DVC_[A-Z_]+>", text)) <= {*ANCHORS, "<DVC_METRIC_X_LABEL>", "<DVC_METRIC_Y_LABEL>"}
     assert '"tooltip"' in text
-    assert path.stem in {plot["template"] for entry in PLOTS for plot in entry.values()}
+    assert path.stem in {plot["template"] for entry in repositories.PLOTS for plot in entry.values()}
 
 
 def test_every_plot_is_made_by_a_stage_and_has_labelled_axes(stages):
     """A title has every plot of one file; those of a folder are called as their files."""
     made = {out.def_path for stage in stages.values() for out in stage.outs}
-    for name, plot in [pair for entry in PLOTS for pair in entry.items()]:
+    for name, plot in [pair for entry in repositories.PLOTS for pair in entry.items()]:
         inside = {path for path in made if path.startswith(f"{name}/")}
         assert name in made or inside, name
         assert ("title" in plot) != bool(inside), name
@@ -520,3 +520,12 @@ def test_dvc_shows_one_number_per_run(stages):
         *(f"metrics/{task}.json" for task in (*PARAMS["tasks"], "objects")),
         *(f"roads/metrics/{run}.json" for run in ROADS["runs"]),
     }
+
+
+def test_the_table_of_experiments_fits_a_terminal():
+    """DVC leaves out of its thousand columns what does not fit, and keeps the first figures and settings."""
+    shown = repositories.run(ROOT, "dvc", "exp", "show").splitlines()
+    assert max(map(len, shown)) <= 200
+    assert re.split(r"\s{2,}", shown[1].strip())[:2] == ["Experiment", "Created"]
+    assert next(iter(json.loads((ROOT / "metrics/origin.json").read_text()))) in shown[1]
+    assert "params.yaml:source" in shown[1]
