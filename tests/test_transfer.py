@@ -384,6 +384,22 @@ def test_a_convolution_of_one_pixel_gives_what_pytorch_gives_gradients_too(sides
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("sides", [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2)])
+def test_over_two_pixels_a_convolution_of_three_gives_what_pytorch_gives(sides, bias):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(convolutions.MANY, convolutions.MANY, 3, padding=1, bias=bias)
+    x = torch.randn(3, convolutions.MANY, *sides).to(memory_format=torch.channels_last)
+    wanted = layer(x).detach()
+    convolutions.quicken(nn.Sequential(layer))
+    assert type(layer) is convolutions.Near
+    torch.testing.assert_close(layer(x).detach(), wanted, atol=0, rtol=0)  # where it learns it is PyTorch's own
+    with torch.no_grad():
+        found = layer(x)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, wanted)
+
+
 def test_a_depthwise_convolution_learns_though_nothing_before_it_does():
     layer = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
     convolutions.quicken(nn.Sequential(layer))
@@ -422,6 +438,9 @@ def test_other_convolutions_stay():
         nn.Conv2d(4, 4, 1, bias=False, stride=2),
         nn.Conv2d(4, 4, 1, bias=False, padding=1),
         nn.Conv2d(4, 4, 1, bias=False, groups=2),
+        nn.Conv2d(convolutions.MANY, 4, 3, padding=1),
+        nn.Conv2d(convolutions.MANY, convolutions.MANY, 3, padding=1, stride=2),
+        nn.Conv2d(convolutions.MANY, convolutions.MANY, 3, padding=1, groups=2),
     ]
     convolutions.quicken(nn.Sequential(*others))
     assert {type(part) for part in others} == {nn.Conv2d}

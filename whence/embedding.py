@@ -11,7 +11,7 @@ from pydantic import Field
 
 from whence.base import settings
 from whence.base.arrays import Stored
-from whence.estimators.network import backbones
+from whence.estimators.network import backbones, convolutions
 from whence.estimators.network.data import Scale
 from whence.estimators.network.device import bf16, device
 
@@ -35,6 +35,7 @@ class Embedding:
         self.block = backbones.few(pixels, self.device)
         self.kind = torch.bfloat16 if bf16(self.device) else torch.float32
         self.net = backbones.folded(net).to(self.device, self.kind).to(memory_format=torch.channels_last)
+        convolutions.quicken(self.net)
 
     @classmethod
     def load(cls, backbone: str, weights: Path, dataset: str) -> Self:

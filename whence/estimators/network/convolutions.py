@@ -1,9 +1,10 @@
-"""Convolutions over the few pixels that a deep network leaves of a small image, trained fast on a CPU.
+"""Convolutions over the few pixels that a deep network leaves of a small image, fast on a CPU.
 
 Depthwise ones: where an image is smaller than the kernel, or about its size, PyTorch's CPU library (oneDNN) falls back
 to a plain loop for the gradient of the weights, which then takes half of a training. For kernels of three pixels over
 images of three or more it has a fast one, and the others can be put together of that: a kernel of five is covered by
-four of three. Those of one pixel are products of matrices, for which there is a faster library (MKL).
+four of three. Those of one pixel are products of matrices, for which there is a faster library (MKL). So are those of
+three over images of two or one, where nothing learns: of nine products four or one are with pixels that there are.
 """
 
 from typing import Any
@@ -16,6 +17,10 @@ FEW = 4
 """Longest side, in pixels, of images to which that happens."""
 SMALL = 7
 """Longest side, in pixels, of images over which convolutions of one pixel are quicker as products of matrices."""
+LEAST = 2
+"""Longest side, in pixels, of images over which those of three are, …"""
+MANY = 256
+"""… from so many channels on."""
 
 
 class _Few(torch.autograd.Function):
@@ -84,18 +89,43 @@ class Pointwise(nn.Conv2d):
         return super().forward(images)
 
 
+class Near(nn.Conv2d):
+    """A convolution of three pixels that keeps the size, over many channels; parameters and results are nn.Conv2d's."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, K, H, W) of images (B, C, H, W)."""
+        here = images.device.type == "cpu" and images.dtype == torch.float32
+        if torch.is_grad_enabled() or not here or max(images.shape[2:]) > LEAST:
+            return super().forward(images)
+        pixels, kernel = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
+        count, height, width, _ = pixels.shape
+        found = images.new_empty(count, height, width, self.out_channels)
+        for row in range(height):
+            for column in range(width):
+                met = kernel[:, 1 - row : 1 - row + height, 1 - column : 1 - column + width]
+                total = torch.zeros(()) if self.bias is None else self.bias
+                for line in range(height):  # a view each, where channels lie side by side (channels_last)
+                    total = torch.addmm(total, pixels[:, line].flatten(1), met[:, line].flatten(1).T)
+                found[:, row, column] = total
+        return found.permute(0, 3, 1, 2)
+
+
 def quicken(net: nn.Module) -> None:
-    """Let every convolution in a network that such a one can be be a `Depthwise` or a `Pointwise`."""
+    """Let every convolution in a network that such a one can be be a `Depthwise`, a `Pointwise` or a `Near`."""
     for part in net.modules():
-        if type(part) is nn.Conv2d and _plain(part):
-            if part.kernel_size[0] == 1 and part.groups == 1:
-                part.__class__ = Pointwise
-            elif part.kernel_size[0] in (3, 5) and part.groups == part.in_channels == part.out_channels:
-                part.__class__ = Depthwise
+        if type(part) is not nn.Conv2d or not _plain(part):
+            continue
+        side, alone = part.kernel_size[0], part.groups == part.in_channels == part.out_channels
+        if side == 1 and part.groups == 1 and part.bias is None:
+            part.__class__ = Pointwise
+        elif side in (3, 5) and alone and part.bias is None:
+            part.__class__ = Depthwise
+        elif side == 3 and part.groups == 1 and min(part.in_channels, part.out_channels) >= MANY:
+            part.__class__ = Near
 
 
 def _plain(part: nn.Conv2d) -> bool:
-    """Return whether a convolution is square, keeps the size of an image, with zeros around it, and has no bias."""
+    """Return whether a convolution is square and keeps the size of an image, with zeros around it."""
     side = part.kernel_size[0]
     kept = part.kernel_size == (side, side) and part.padding == (side // 2,) * 2 and part.padding_mode == "zeros"
-    return kept and part.stride == part.dilation == (1, 1) and part.bias is None
+    return kept and part.stride == part.dilation == (1, 1)
