@@ -293,7 +293,7 @@ def bench_networks() -> None:
 
 
 def bench_convolutions() -> None:
-    """Steps of the upper blocks of networks at 64 px, their convolutions by `convolutions` against PyTorch's own."""
+    """Networks at 64 px, learning and answering, their convolutions by `convolutions` against PyTorch's own."""
     import torch
     from torch.nn import functional
 
@@ -319,6 +319,20 @@ def bench_convolutions() -> None:
             steps()
             times.append(lambda steps=steps: seconds(steps))
         compare(f"gradients of the upper seven blocks of {name}", times[0], times[1], 512, "images")
+    x, times = torch.rand(64, 3, 64, 64, device=device()).to(memory_format=torch.channels_last), []
+    for quicken in (convolutions.quicken, lambda _: None):
+        net = backbones.folded(backbones.trunk("resnet18")).to(device()).to(memory_format=torch.channels_last)
+        quicken(net)
+
+        def answers(net: Any = net) -> None:
+            with torch.inference_mode():
+                for _ in range(8):
+                    net(x)
+            sync()
+
+        answers()
+        times.append(lambda answers=answers: seconds(answers))
+    compare("answers of resnet18", times[0], times[1], 512, "images")
 
 
 def bench_embed(unpacked: Path) -> NDArray[np.float32]:

@@ -100,10 +100,11 @@ class Near(nn.Conv2d):
         pixels, kernel = images.permute(0, 2, 3, 1), self.weight.permute(0, 2, 3, 1)
         count, height, width, _ = pixels.shape
         found = images.new_empty(count, height, width, self.out_channels)
+        bias = images.new_zeros(()) if self.bias is None else self.bias
         for row in range(height):
             for column in range(width):
                 met = kernel[:, 1 - row : 1 - row + height, 1 - column : 1 - column + width]
-                total = torch.zeros(()) if self.bias is None else self.bias
+                total = bias
                 for line in range(height):  # a view each, where channels lie side by side (channels_last)
                     total = torch.addmm(total, pixels[:, line].flatten(1), met[:, line].flatten(1).T)
                 found[:, row, column] = total
